@@ -1,0 +1,120 @@
+"""The process' own settings: `WATTWIRE_*` in the environment, or `wattwire.toml`."""
+
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Network = IPv4Network | IPv6Network
+
+
+class Durability(StrEnum):
+    """What an acknowledgement survives."""
+
+    FSYNC = "fsync"  #: a power cut
+    PROCESS = "process"  #: a crash of the hub, not a power cut
+    REPLICATED = "replicated"  #: the loss of a machine (a NATS cluster of three)
+
+
+class Settings(BaseSettings):
+    """Every field is also an environment variable: `WATTWIRE_` and the name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WATTWIRE_", toml_file="wattwire.toml", extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Field(
+        default=Path("wattwire-data"), description="Folder that holds everything the hub keeps."
+    )
+    http_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    http_port: int = Field(default=8080, ge=0, le=65535, description="API port; 0 picks one.")
+    mqtt_host: str = Field(default="127.0.0.1", description="Address the MQTT door listens on.")
+    mqtt_port: int = Field(
+        default=1883, ge=0, le=65535, description="MQTT port without TLS, loopback only; 0 picks one."
+    )
+    mqtts_port: int = Field(default=8883, ge=0, le=65535, description="MQTT port with TLS; 0 picks one.")
+    tls_cert_file: Path | None = Field(default=None, description="Certificate chain of the door, PEM.")
+    tls_key_file: Path | None = Field(default=None, description="Key of that certificate, PEM.")
+    tls_client_ca_file: Path | None = Field(
+        default=None, description="CA whose client certificates the door accepts, PEM."
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="A PostgreSQL of your own (15 or later) instead of the embedded one."
+    )
+    nats_url: SecretStr | None = Field(
+        default=None, description="A NATS with JetStream of your own instead of the embedded one."
+    )
+    durability: Durability = Field(
+        default=Durability.FSYNC, description="What an acknowledgement survives: fsync, process, replicated."
+    )
+    secret_key_file: Path | None = Field(
+        default=None, description="File of the key that seals secrets; default: DATA_DIR/secret.key."
+    )
+    admin_email: str = Field(default="admin@localhost", description="First owner of the hub.")
+    admin_password: SecretStr | None = Field(
+        default=None, description="Password of that owner; made and printed once when not given."
+    )
+    partitions: int = Field(default=1, ge=1, le=64, description="Partitions of the log.")
+    processes: int = Field(
+        default=0, ge=0, le=64, description="1 runs every role in one process; 0 decides by cores."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log event that is printed."
+    )
+    log_max_bytes: int = Field(
+        default=8 * 1024**3, ge=16 * 1024**2, description="Bound of the intake log on disk; full means back-pressure."
+    )
+    mqtt_max_connections: int = Field(default=20_000, ge=1, description="Bound of open MQTT connections.")
+    mqtt_max_packet_bytes: int = Field(
+        default=1024 * 1024, ge=1024, le=268_435_455, description="Largest MQTT packet taken."
+    )
+    mqtt_max_packets_per_second: int = Field(
+        default=20_000, ge=1, description="Packets per second of one connection before it is slowed."
+    )
+    webhook_allow: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(), description="Networks a webhook may reach although they are private, with commas."
+    )
+    quiet_seconds: float = Field(
+        default=1.0, ge=0, le=3600, description="How long a rollup bucket waits after its last reading."
+    )
+    quiet_limit_seconds: float = Field(
+        default=30.0, ge=0, le=3600, description="How long a bucket may wait while readings keep coming."
+    )
+    retention_readings_months: int = Field(
+        default=0, ge=0, le=1200, description="Months that readings are kept; 0 keeps them."
+    )
+    retention_events_days: int = Field(default=90, ge=1, le=3650, description="Days that events are kept.")
+    retention_attempts_days: int = Field(
+        default=30, ge=1, le=3650, description="Days that attempts of deliveries are kept."
+    )
+    retention_quarantine_days: int = Field(
+        default=90, ge=1, le=3650, description="Days that quarantine entries are kept."
+    )
+
+    @field_validator("webhook_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, which wins over the file."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))

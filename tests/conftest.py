@@ -1,0 +1,74 @@
+"""One real PostgreSQL for all tests: a migrated template database, and a copy of it for each test."""
+
+import asyncio
+import itertools
+import os
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from wattwire.engines.postgres import EmbeddedPostgres
+from wattwire.store.database import migrate, open_pool
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory):
+    """The URL of a PostgreSQL with the database `template_wattwire`, for the whole run."""
+    given = os.environ.get("WATTWIRE_TEST_DATABASE_URL")
+    if given:
+        asyncio.run(_make_template(given))
+        yield given
+        return
+    engine = EmbeddedPostgres(Path(tmp_path_factory.mktemp("pg")))
+    with asyncio.Runner() as runner:
+        runner.run(engine.start())
+        runner.run(_make_template(engine.url))
+        yield engine.url
+        runner.run(engine.stop())
+
+
+async def _execute(url, *statements):
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _named(url, name):
+    """The same server, another database."""
+    head, _, query = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+
+
+async def _make_template(url):
+    await _execute(
+        url, "DROP DATABASE IF EXISTS template_wattwire", "CREATE DATABASE template_wattwire"
+    )
+    await migrate(_named(url, "template_wattwire"))
+
+
+@pytest.fixture
+async def database_url(postgres_url):
+    """A fresh, migrated database of its own for one test."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    await _execute(postgres_url, f"CREATE DATABASE {name} TEMPLATE template_wattwire")
+    yield _named(postgres_url, name)
+    await _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def pool(database_url):
+    """A pool of connections to the test's database."""
+    async with open_pool(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def organization_id(pool):
+    """An organization named Acme."""
+    return await pool.fetchval("INSERT INTO organization (name) VALUES ('Acme') RETURNING id")
