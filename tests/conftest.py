@@ -8,7 +8,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from wattwire.app.kit import connect_nats
+from wattwire.engines.nats import EmbeddedNats
 from wattwire.engines.postgres import EmbeddedPostgres
+from wattwire.settings import Durability
 from wattwire.store.database import migrate, open_pool
 
 _numbers = itertools.count(1)
@@ -72,3 +75,28 @@ async def pool(database_url):
 async def organization_id(pool):
     """An organization named Acme."""
     return await pool.fetchval("INSERT INTO organization (name) VALUES ('Acme') RETURNING id")
+
+
+@pytest.fixture(scope="session")
+def nats_url(tmp_path_factory):
+    """The URL of a NATS server with JetStream, for the whole run."""
+    engine = EmbeddedNats(
+        Path(tmp_path_factory.mktemp("nats")),
+        durability=Durability.PROCESS,
+        max_store_bytes=1024**3,
+    )
+    with asyncio.Runner() as runner:
+        runner.run(engine.start())
+        yield engine.url
+        runner.run(engine.stop())
+
+
+@pytest.fixture
+async def nats_client(nats_url):
+    """A connection to a NATS server whose JetStream is empty."""
+    client = await connect_nats(nats_url, name="test")
+    js = client.jetstream()
+    for info in await js.streams_info():
+        await js.delete_stream(info.config.name)
+    yield client
+    await client.close()

@@ -76,6 +76,7 @@ CREATE TABLE device (
     created_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (organization_id, key)
 );
+CREATE INDEX device_organization ON device (organization_id, id);
 
 CREATE TABLE stream (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -232,6 +233,7 @@ CREATE TABLE event (
     PRIMARY KEY (id, created_at)
 ) PARTITION BY RANGE (created_at);
 CREATE INDEX event_organization ON event (organization_id, created_at, id);
+CREATE TABLE event_default PARTITION OF event DEFAULT;  -- a safety net: empty unless days are missing
 
 -- The queue: what waits or is in flight. A row leaves when its message is delivered, given up or discarded.
 CREATE TABLE delivery (
@@ -239,10 +241,15 @@ CREATE TABLE delivery (
     sequence bigint GENERATED ALWAYS AS IDENTITY,
     event_id uuid NOT NULL,
     event_created_at timestamptz NOT NULL,            -- names the event's partition
-    attempts integer NOT NULL DEFAULT 0,
+    attempts integer NOT NULL DEFAULT 0,              -- how often it was sent
+    burnt integer NOT NULL DEFAULT 0,                 -- how many of those the schedule counts
+    queued_at timestamptz NOT NULL DEFAULT now(),     -- its age decides when it expires
     due_at timestamptz,                               -- null: at once; else after a failed attempt
     message_id text,                                  -- null: made of the event and the integration
     PRIMARY KEY (integration_id, sequence)
+) WITH (                                              -- rows come and go: clean up early
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000,
+    autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0
 );
 CREATE INDEX delivery_due ON delivery (integration_id, due_at) WHERE due_at IS NOT NULL;
 
@@ -262,11 +269,13 @@ CREATE TABLE attempt (
     receipt text NOT NULL DEFAULT '',
     address text NOT NULL DEFAULT '',                 -- URL, topic ARN, queue: where it went
     test boolean NOT NULL DEFAULT false,
+    probe boolean NOT NULL DEFAULT false,             -- sent to see whether the receiver is back
     id bigint GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (started_at, id)
 ) PARTITION BY RANGE (started_at);
 CREATE INDEX attempt_integration ON attempt (integration_id, started_at, id);
 CREATE INDEX attempt_message ON attempt (message_id);
+CREATE TABLE attempt_default PARTITION OF attempt DEFAULT;  -- a safety net, too
 
 CREATE TABLE dead_letter (
     integration_id integer NOT NULL,
@@ -289,7 +298,7 @@ CREATE TABLE ledger (
     dead bigint NOT NULL DEFAULT 0,
     discarded bigint NOT NULL DEFAULT 0,
     reason text NOT NULL DEFAULT ''                   -- of what was discarded
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 2000);
 CREATE INDEX ledger_integration ON ledger (integration_id);
 
 CREATE TABLE lease (
@@ -337,6 +346,7 @@ CREATE TABLE audit (
     object text NOT NULL,
     detail jsonb NOT NULL DEFAULT '{}'
 );
+CREATE INDEX audit_organization ON audit (organization_id, id);
 
 -- Whoever remembers configuration listens on wattwire_config and forgets what changed.
 -- The payload is TABLE:KEY.
@@ -349,6 +359,10 @@ END $$;
 
 CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON organization
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
+CREATE TRIGGER tell AFTER UPDATE OF role, disabled_at ON account
+    FOR EACH ROW EXECUTE FUNCTION tell_config_change();
+CREATE TRIGGER tell_delete AFTER DELETE ON account
+    FOR EACH ROW EXECUTE FUNCTION tell_config_change();
 CREATE TRIGGER tell AFTER INSERT OR DELETE ON mqtt_credential
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
 CREATE TRIGGER tell_update AFTER UPDATE ON mqtt_credential
@@ -359,12 +373,36 @@ CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON integration
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
 CREATE TRIGGER tell AFTER UPDATE OF role, revoked_at, expires_at ON token
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
-CREATE TRIGGER tell AFTER DELETE ON token
+CREATE TRIGGER tell_delete AFTER DELETE ON token
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
 -- Registration and sightings are frequent and change nothing that is remembered.
 CREATE TRIGGER tell AFTER UPDATE OF key, name, type, time_zone, metadata, organization_id ON device
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
-CREATE TRIGGER tell AFTER DELETE ON device
+CREATE TRIGGER tell_delete AFTER DELETE ON device
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
 CREATE TRIGGER tell AFTER UPDATE OR DELETE ON stream
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
+
+-- New values over old ones, position by position; what the new ones leave out stays.
+CREATE FUNCTION overlay_values(old float8[], new float8[]) RETURNS float8[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT array_agg(COALESCE(n, o) ORDER BY i) FROM unnest(new, old) WITH ORDINALITY AS u(n, o, i) $$;
+
+CREATE FUNCTION overlay_texts(old text[], new text[]) RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS
+$$ SELECT array_agg(COALESCE(n, o) ORDER BY i) FROM unnest(new, old) WITH ORDINALITY AS u(n, o, i) $$;
+
+-- Rises with every change of what integrations ask for, so that a batch can see in its own
+-- transaction whether what it remembers still holds.
+CREATE TABLE interest_version (version bigint NOT NULL);
+INSERT INTO interest_version VALUES (1);
+
+CREATE FUNCTION raise_interest_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE interest_version SET version = version + 1;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER raise_version AFTER INSERT OR DELETE OR
+    UPDATE OF topics, device_ids, stream_patterns, deleted_at ON integration
+    FOR EACH STATEMENT EXECUTE FUNCTION raise_interest_version();

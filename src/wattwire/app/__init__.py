@@ -1,0 +1,1 @@
+"""The only room that knows all the rooms: opens, wires, supervises, closes."""

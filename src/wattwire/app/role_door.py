@@ -1,0 +1,89 @@
+"""The MQTT door in a process of its own."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from wattwire.app import route
+from wattwire.app.door import DoorHub
+from wattwire.app.inlet import Inlet
+from wattwire.app.offline import OfflineMessages
+from wattwire.app.roles import Stage
+from wattwire.engines.certificates import server_context
+from wattwire.mqtt.door import Door
+from wattwire.mqtt.limits import Limits
+from wattwire.settings import Durability
+from wattwire.sources.routing import Publisher, TopicDecoder
+
+REPLICAS = 3
+
+
+async def start(stage: Stage) -> None:
+    """Open the door."""
+    kit, settings = stage.kit, stage.kit.settings
+    inlet = Inlet(stage)
+    offline = OfflineMessages(
+        kit.nats, replicas=REPLICAS if settings.durability is Durability.REPLICATED else 1
+    )
+    await offline.open()
+
+    def ask_rebirth(publisher: Publisher, topic: str, payload: bytes) -> None:
+        door.route(publisher.organization_id, topic, payload, 0, retain=False)
+
+    decoder = TopicDecoder(ask_rebirth)
+    hub = DoorHub(kit.pool, inlet.intake, inlet.directory, offline, decoder)
+    door = Door(hub, _limits(stage))
+    await door.start(
+        settings.mqtt_host,
+        stage.orders.ports.get("mqtt_port", settings.mqtt_port),
+        stage.orders.ports.get("mqtts_port", settings.mqtts_port),
+        _context(stage),
+    )
+    stage.at_end(door.stop)
+    stage.ports |= {"mqtt_port": door.ports.plain or 0, "mqtts_port": door.ports.tls or 0}
+    await _listen(kit.nats, door)
+
+    def forget(table: str, key: str) -> None:
+        if table == "mqtt_credential":
+            door.disconnect(int(key))
+
+    kit.watch.subscribe(forget)
+    stage.count(lambda: _figures(door))
+
+
+def _limits(stage: Stage) -> Limits:
+    settings = stage.kit.settings
+    return Limits(
+        connections=settings.mqtt_max_connections,
+        packet_bytes=settings.mqtt_max_packet_bytes,
+        packets_per_second=settings.mqtt_max_packets_per_second,
+    )
+
+
+def _context(stage: Stage) -> Any:
+    info = stage.orders.info
+    client_ca = stage.kit.settings.tls_client_ca_file
+    return server_context(
+        Path(info["cert_file"]), Path(info["key_file"]), Path(client_ca) if client_ca else None
+    )
+
+
+async def _listen(client: Any, door: Door) -> None:
+    """Give the door what others want its subscribers to have: commands, alerts."""
+
+    async def heard(message: Any) -> None:
+        organization_id, topic = route.address_of(message.subject)
+        payload, qos, retain = route.unpack(message.data)
+        door.route(organization_id, topic, payload, qos, retain=retain)
+
+    await client.subscribe(f"{route.PREFIX}.>", cb=heard)
+    await asyncio.sleep(0)
+
+
+def _figures(door: Door) -> dict[str, float]:
+    statistics = door.statistics()
+    gauges = {"connections", "sessions", "subscriptions", "retained", "unreleased_bytes", "queued_bytes"}
+    return {
+        f"wattwire_mqtt_{name}{'' if name in gauges else '_total'}": getattr(statistics, name)
+        for name in statistics.__slots__ or ()
+    }

@@ -1,0 +1,77 @@
+"""`datum/agg/update`: a rollup bucket has a new value."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from wattwire.app.wakes import Wakes
+from wattwire.model import Event, to_instant, to_micros
+from wattwire.pipeline.effects import Interests, event_ids
+from wattwire.pipeline.matching import Matcher
+from wattwire.store import registry
+
+TOPIC: Final = "datum/agg/update"
+
+
+class RollupEvents:
+    """Writes the event of each changed bucket that somebody asked for, in its transaction.
+
+    Nobody asked: no event. A fleet changes thousands of buckets a second, and the bucket itself is
+    there to be read.
+    """
+
+    def __init__(self, pool: Any, interests: Interests, wakes: Wakes) -> None:
+        self._pool = pool
+        self._interests = interests
+        self._wakes = wakes
+        self._asked: set[int] = set()
+
+    async def record(self, connection: Any, changed: Sequence[Any]) -> None:
+        """Write what is to be told of these buckets."""
+        matcher = await self._interests.current(connection)
+        if not matcher.asks(TOPIC):
+            return
+        streams = await registry.describe_streams(
+            connection, sorted({change.stream_id for change in changed})
+        )
+        wanted = [c for c in changed if _asked(matcher, streams.get(c.stream_id))]
+        happened = [
+            _event(event_id, change, streams[change.stream_id])
+            for event_id, change in zip(event_ids(len(wanted)), wanted, strict=True)
+        ]
+        self._asked |= await self._interests.record(connection, happened)
+
+    def committed(self) -> None:
+        """Wake who has something to deliver: the transaction is through."""
+        if self._asked:
+            self._wakes.wake(self._asked)
+            self._asked = set()
+
+
+def _asked(matcher: Matcher, stream: Any) -> bool:
+    return stream is not None and bool(
+        matcher.integrations_for(
+            stream["organization_id"], TOPIC, stream["device_id"], stream["path"]
+        )
+    )
+
+
+def _event(event_id: Any, change: Any, stream: Any) -> Event:
+    start = to_instant(change.start)
+    return Event(
+        id=event_id,
+        topic=TOPIC,
+        organization_id=stream["organization_id"],
+        time=datetime.now(UTC),
+        data={
+            "stream": stream["path"],
+            "aggregation": change.bucket,
+            "start": start,
+            "timestamp": to_micros(start) // 1000,
+        },
+        device_id=stream["device_id"],
+        device_key=stream["device_key"],
+        device_name=stream["device_name"],
+        device_type=stream["device_type"],
+        stream=stream["path"],
+    )

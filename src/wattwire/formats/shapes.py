@@ -1,0 +1,111 @@
+"""Shapes, made once and remembered: the same device, stream and channels give the same object."""
+
+import re
+from typing import Final
+
+from wattwire.formats.kinds import kind_of, unit_of
+from wattwire.formats.refusals import refused, shown
+from wattwire.formats.remembering import Memory
+from wattwire.model import Channel, ChannelKind, Shape
+
+MAX_CHANNELS: Final = 1000
+MAX_NAME: Final = 200
+MAX_UNIT: Final = 40
+MAX_KEY: Final = 255
+MEMORY_BYTES: Final = 64 * 1024 * 1024
+
+#: Kinds and units that a message declares, by channel name.
+Declared = tuple[tuple[str, str], ...]
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_Key = tuple[str, str, tuple[str, ...], tuple[int, ...], Declared, Declared]
+_REMEMBERED: Final[Memory[_Key, Shape]] = Memory(MEMORY_BYTES)
+_LAYOUTS: Final[Memory[tuple[object, ...], tuple[Channel, ...]]] = Memory(MEMORY_BYTES // 4)
+
+
+def shape_of(
+    device: str,
+    stream: str,
+    names: tuple[str, ...],
+    texts: tuple[int, ...] = (),
+    units: Declared = (),
+    kinds: Declared = (),
+) -> Shape:
+    """Return the shape of readings of `names`, those at the positions `texts` being text.
+
+    Raises RefusedError for names that cannot be kept: empty, too long, with control characters,
+    named twice, more than 1,000 of them, or a stream that does not begin with a slash.
+    """
+    key = (device, stream, names, texts, units, kinds)
+    shape = _REMEMBERED.get(key)
+    if shape is None:
+        check_key(device, "device")
+        check_stream(stream)
+        channels = _channels(names, texts, units, kinds)
+        shape = Shape(device, stream, channels)
+        kept = tuple(channel.name for channel in channels)
+        weight = sum(map(len, kept)) + 80 * len(kept) + len(device) + len(stream)
+        _REMEMBERED.put((device, stream, kept, texts, units, kinds), shape, weight)
+    return shape
+
+
+def check_key(device: str, where: str) -> None:
+    """Raise RefusedError unless `device` can be a device's key: 1 to 255 printable characters."""
+    if not 0 < len(device) <= MAX_KEY or _CONTROL.search(device):
+        raise refused(
+            f"a device key has 1 to {MAX_KEY} characters and no control characters: {shown(device)}",
+            where,
+        )
+
+
+def check_stream(stream: str) -> None:
+    """Raise RefusedError unless `stream` is a path: a slash, then up to 254 characters."""
+    if not 1 < len(stream) <= MAX_KEY or stream[0] != "/" or _CONTROL.search(stream):
+        raise refused(
+            f"a stream is a path of 2 to {MAX_KEY} characters that begins with a slash: {shown(stream)}",
+            "stream",
+        )
+
+
+def _channels(
+    names: tuple[str, ...], texts: tuple[int, ...], units: Declared, kinds: Declared
+) -> tuple[Channel, ...]:
+    """Devices of one type share their channels, so these are remembered apart from the shapes."""
+    key = (names, texts, units, kinds)
+    channels = _LAYOUTS.get(key)
+    if channels is None:
+        _check_names(names)
+        unit_by, kind_by = dict(units), dict(kinds)
+        channels = tuple(
+            _channel(name, i in texts, unit_by, kind_by) for i, name in enumerate(names)
+        )
+        _LAYOUTS.put(key, channels, sum(map(len, names)) + 80 * len(names))
+    return channels
+
+
+def _channel(
+    name: str,
+    text: bool,
+    units: dict[str, str],
+    kinds: dict[str, str],  # noqa: FBT001 - internal
+) -> Channel:
+    unit = units.get(name) or ("" if text else unit_of(name))
+    if len(unit) > MAX_UNIT or _CONTROL.search(unit):
+        raise refused(f"a unit has at most {MAX_UNIT} characters: {shown(unit)}", name)
+    declared = kinds.get(name)
+    kind = ChannelKind(declared) if declared else kind_of(name, unit, text=text)
+    return Channel(name, kind, unit)
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    if not 0 < len(names) <= MAX_CHANNELS:
+        raise refused(f"a reading has 1 to {MAX_CHANNELS} channels, not {len(names)}")
+    seen = set()
+    for name in names:
+        if not 0 < len(name) <= MAX_NAME or _CONTROL.search(name):
+            raise refused(
+                f"a channel name has 1 to {MAX_NAME} characters and no control characters: {shown(name)}"
+            )
+        if name in seen:
+            raise refused(f"the channel {shown(name)} is named twice")
+        seen.add(name)

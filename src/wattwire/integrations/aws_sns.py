@@ -1,0 +1,139 @@
+"""# Amazon SNS
+
+Publishes every message to one topic, standard or FIFO.
+
+**You need** a topic and credentials that may do `sns:Publish` on it: an access key, a profile of the
+hub, and on top of either a role to assume (with an external ID if its trust policy asks for one).
+Nothing else is asked of the account, not even when you press *Test*: the test publishes a real
+message.
+
+**What arrives.** The message's subject is the event's topic; `topic`, `device` and `message_id` are
+message attributes, so that subscriptions can filter by them and drop repeats.
+
+**FIFO.** Messages of a device keep their order (or all of them, with a `message_group_id`), and
+repeats within five minutes are dropped by SNS, because the deduplication ID is the message's. Batches
+leave one at a time.
+
+**Refusals.** SNS answers for each message. One that it calls the sender's fault is rejected and kept
+as a dead letter; any other refusal is retried. Wrong credentials, a missing permission and a missing
+topic pause the integration, with AWS' own words as the reason:
+
+    AuthorizationError: User: arn:aws:iam::940497413619:user/CXASubCloudPush is not authorized to
+    perform: SNS:Publish on resource: arn:aws:sns:us-east-2:393221637266:MainSolar because no
+    resource-based policy allows the SNS:Publish action
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from wattwire.integrations import _aws
+from wattwire.integrations.contract import (
+    IntegrationSettings,
+    IntegrationType,
+    Limits,
+    Outcome,
+    Outcomes,
+    Presets,
+    Rejected,
+    Surroundings,
+)
+from wattwire.model import Message
+
+# https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html
+# (10 entries, 256 KiB together unless the topic's MaximumMessageSize says more; read 2026-08)
+LIMITS: Final = Limits(max_messages=10, max_bytes=262_144, overhead_bytes=2048)
+_SUBJECT_CHARACTERS: Final = 100
+
+
+class Settings(IntegrationSettings):
+    """Fields of the form, the API schema and the reference table."""
+
+    type: Literal["aws_sns"] = "aws_sns"
+    topic_arn: str = Field(
+        pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?$",
+        description="ARN of the topic.",
+        examples=["arn:aws:sns:us-east-2:393221637266:MainSolarData"],
+    )
+    message_group_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=128,
+        description="FIFO only: one group for all messages instead of one for each device.",
+    )
+    aws: _aws.Access = Field(description="Region and credentials.")
+
+    @property
+    def fifo(self) -> bool:
+        """Return whether the topic keeps order, which SNS says in its name."""
+        return self.topic_arn.endswith(".fifo")
+
+    @model_validator(mode="after")
+    def _the_topic_is_in_the_region(self) -> Self:
+        region = self.topic_arn.split(":")[3]
+        if region != self.aws.region:
+            raise ValueError(f"the topic is in {region}, the region is {self.aws.region}")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Sns:
+    """One topic, opened by connect()."""
+
+    settings: Settings
+    client: Any
+
+    async def deliver(self, batch: Sequence[Message]) -> Outcomes:
+        """Send the batch in one PublishBatch call, without what SNS could not take."""
+        texts = {message.id: _aws.text_of(message) for message in batch}
+        refused = {
+            id_: Rejected("not text that SNS takes") for id_, t in texts.items() if t is None
+        }
+        rest = [message for message in batch if message.id not in refused]
+        if not rest:
+            return refused
+        entries = [self._entry(message, texts[message.id] or "") for message in rest]
+        call = self.client.publish_batch(
+            TopicArn=self.settings.topic_arn, PublishBatchRequestEntries=entries
+        )
+        return {**refused, **await _aws.send_batch(rest, call)}
+
+    async def test(self, probe: Message) -> Outcome:
+        """Publish the probe as an ordinary message."""
+        return (await self.deliver([probe]))[probe.id]
+
+    def _entry(self, message: Message, text: str) -> dict[str, Any]:
+        entry: dict[str, Any] = {
+            "Id": message.id,
+            "Message": text,
+            "MessageAttributes": _aws.attributes_of(message),
+        }
+        if message.topic:
+            entry["Subject"] = message.topic[:_SUBJECT_CHARACTERS]
+        if self.settings.fifo:
+            entry["MessageGroupId"] = _aws.group_of(message, self.settings.message_group_id)
+            entry["MessageDeduplicationId"] = message.id
+        return entry
+
+
+@asynccontextmanager
+async def connect(settings: Settings, surroundings: Surroundings) -> AsyncIterator[Sns]:
+    """Open the topic for as long as the context lasts."""
+    async with _aws.open_client("sns", settings.aws, surroundings) as client:
+        yield Sns(settings, client)
+
+
+TYPE = IntegrationType(
+    docs=__doc__,
+    settings=Settings,
+    limits=LIMITS,
+    connect=connect,
+    address=lambda settings: settings.topic_arn,
+    presets=Presets(),
+    verdicts=_aws.VERDICTS,
+    timeout_seconds=lambda _: _aws.CALL_SECONDS,
+    ordered=lambda settings: settings.fifo,
+)

@@ -1,0 +1,68 @@
+"""Which rollup buckets a stored slice makes stale."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+
+from wattwire.model import to_instant, to_micros
+from wattwire.pipeline.recall import Stream
+from wattwire.pipeline.slices import Key
+from wattwire.rollups.buckets import bucket_of
+from wattwire.rollups.marking import stale_hours as hours_touched
+
+Neighbours = Mapping[int, tuple[datetime | None, datetime | None]]
+_NOTHING: Final = (None, None)
+
+
+def stale_hours(
+    streams: Mapping[int, Stream], changed: Sequence[Key], neighbours: Neighbours
+) -> tuple[list[int], list[datetime]]:
+    """Return streams and starts of the hours to be computed again, pair by pair.
+
+    `neighbours` holds the stored times around the slice for the streams that did not simply go on;
+    a stream that is missing there goes on after its `last_time`.
+    """
+    times: dict[int, list[datetime]] = {}
+    for stream_id, time in changed:
+        times.setdefault(stream_id, []).append(time)
+    ids: list[int] = []
+    starts: list[datetime] = []
+    for stream_id, some in times.items():
+        hours = _hours(streams[stream_id], some, neighbours.get(stream_id))
+        ids.extend([stream_id] * len(hours))
+        starts.extend(hours)
+    return ids, starts
+
+
+def _hours(
+    stream: Stream, times: list[datetime], around: tuple[datetime | None, datetime | None] | None
+) -> list[datetime]:
+    times.sort()
+    if around is None and (hour := _same_hour(stream, times)):
+        return [hour]
+    previous, following = around or (stream.last_time, None)
+    marked = hours_touched(
+        np.array([to_micros(time) for time in times], dtype=np.int64),
+        stream.zone,
+        previous=None if previous is None else to_micros(previous),
+        following=None if following is None else to_micros(following),
+        late=around is not None,
+    )
+    start, end = bucket_of("h", to_micros(times[-1]), stream.zone)
+    stream.hour = (to_instant(start), to_instant(end))
+    return [to_instant(hour) for hour in sorted(marked)]
+
+
+def _same_hour(stream: Stream, times: list[datetime]) -> datetime | None:
+    """Return the hour that holds these readings and the one before them, if one does.
+
+    The common case of a device that goes on reporting, answered without any arithmetic.
+    """
+    if stream.hour is None or stream.last_time is None:
+        return None
+    start, end = stream.hour
+    if start <= stream.last_time and start < times[0] and times[-1] < end:
+        return start
+    return None

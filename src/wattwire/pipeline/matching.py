@@ -1,0 +1,45 @@
+"""Which integrations asked for an event. Pure; callers remember the answer per stream and topic."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from wattwire.formats.ant_patterns import Matcher as Pattern
+from wattwire.formats.ant_patterns import compile_pattern
+from wattwire.store.events import Interest
+
+
+class Matcher:
+    """What all integrations asked for, arranged by organization and topic."""
+
+    def __init__(self, interests: Iterable[Interest], version: int) -> None:
+        self.version = version
+        self._asked: dict[tuple[UUID, str], list[tuple[Interest, tuple[Pattern, ...] | None]]] = {}
+        for interest in interests:
+            patterns = _compiled(interest.stream_patterns)
+            for topic in interest.topics:
+                self._asked.setdefault((interest.organization_id, topic), []).append(
+                    (interest, patterns)
+                )
+
+    def asks(self, topic: str) -> bool:
+        """Return whether anybody asks for events of this topic."""
+        return any(asked == topic for _, asked in self._asked)
+
+    def integrations_for(
+        self, organization_id: UUID, topic: str, device_id: int | None, stream: str
+    ) -> tuple[int, ...]:
+        """Return the ids of the integrations that asked for such an event.
+
+        No devices or no patterns means every one; an event of no device matches only those
+        integrations that name no devices.
+        """
+        return tuple(
+            interest.integration_id
+            for interest, patterns in self._asked.get((organization_id, topic), ())
+            if (not interest.device_ids or device_id in interest.device_ids)
+            and (not patterns or any(pattern.matches(stream) for pattern in patterns))
+        )
+
+
+def _compiled(patterns: tuple[str, ...] | None) -> tuple[Pattern, ...] | None:
+    return tuple(map(compile_pattern, patterns)) if patterns else None

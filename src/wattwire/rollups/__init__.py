@@ -1,0 +1,1 @@
+"""Readings added up into hours, local days and calendar months."""

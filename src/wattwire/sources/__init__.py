@@ -1,0 +1,8 @@
+"""Where readings come from. One file each; this is the list."""
+
+from typing import Any, Final
+
+from wattwire.sources import mqtt
+from wattwire.sources.contract import SourceType
+
+TYPES: Final[dict[str, SourceType[Any]]] = {t.name: t for t in (mqtt.TYPE,)}

@@ -1,0 +1,403 @@
+"""One connection to an MQTT 3.1.1 or 5 broker, with acknowledgement by hand.
+
+Drives paho-mqtt from the event loop, without its thread: the loop tells when the socket can be
+read or written, paho does the protocol. docs/decisions/0005-mqtt-client-library.md says why paho.
+
+A session never reconnects by itself. Messages that were read and not acknowledged come again in
+the next session of the same client id, so that nothing depends on what this process remembers.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from wattwire.sources.contract import ConnectionLostError, RefusedByPeerError
+
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
+ANSWER_TIMEOUT_SECONDS: Final = 30.0
+GOODBYE_TIMEOUT_SECONDS: Final = 2.0
+MISC_INTERVAL_SECONDS: Final = 1.0
+PACKETS_PER_READ: Final = 64  # then the event loop has its turn
+NEW_SUBSCRIPTIONS_ONLY: Final = 1  # retained messages come once, not at each reconnect (MQTT 5)
+
+Version: TypeAlias = Literal["3.1.1", "5"]
+_PROTOCOLS: Final = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
+
+
+class Incoming(NamedTuple):
+    """A message from the broker, not yet acknowledged."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+    retain: bool
+
+
+class Will(NamedTuple):
+    """What the broker publishes when this connection is lost."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A broker and how to talk to it."""
+
+    host: str
+    port: int
+    client_id: str
+    version: Version = "3.1.1"
+    tls: ssl.SSLContext | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    lasting: bool = True  #: the broker keeps the session, and what was not acknowledged
+    session_expiry_seconds: int = 7 * 86400  #: MQTT 5: for how long
+    keepalive_seconds: int = 30
+    max_in_flight: int = 1000  #: messages read and not acknowledged; then reading pauses
+    will: Will | None = None
+
+
+def _new_client(peer: Peer) -> paho.Client:
+    five = peer.version == "5"
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=peer.client_id,
+        clean_session=None if five else not peer.lasting,
+        protocol=_PROTOCOLS[peer.version],
+        manual_ack=True,
+        reconnect_on_failure=False,
+    )
+    client.connect_timeout = CONNECT_TIMEOUT_SECONDS
+    if peer.username is not None:
+        client.username_pw_set(peer.username, peer.password)
+    if peer.tls is not None:
+        client.tls_set_context(peer.tls)
+    if peer.will is not None:
+        client.will_set(*peer.will)
+    return client
+
+
+def _connect_options(peer: Peer) -> dict[str, Any]:
+    """Return what MQTT 5 asks to be told when connecting; nothing for 3.1.1."""
+    if peer.version != "5":
+        return {}
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.ReceiveMaximum = min(peer.max_in_flight, 65535)
+    if peer.lasting:
+        properties.SessionExpiryInterval = peer.session_expiry_seconds
+    return {"clean_start": not peer.lasting, "properties": properties}
+
+
+class Session:
+    """An open connection. Use `open_session`; everything here runs on the event loop."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self._loop = asyncio.get_running_loop()
+        self._client = _new_client(peer)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_publish = self._on_publish
+        self._client.on_message = self._on_message
+        self._client.on_socket_close = self._on_socket_close
+        self._connected: asyncio.Future[bool] = self._loop.create_future()
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._messages: deque[Incoming] = deque()
+        self._arrived = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._written = asyncio.Event()
+        self._written.set()
+        self._lost: Exception | None = None
+        self._held = 0
+        self._reading = False
+        self._descriptor = -1
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- opening and closing ---------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect and wait for the broker's yes.
+
+        Raises ConnectionLostError when nobody answers, RefusedByPeerError when the answer is no.
+        """
+        dialling = asyncio.ensure_future(asyncio.to_thread(self._dial))
+        try:
+            await asyncio.shield(dialling)
+        except asyncio.CancelledError:
+            dialling.add_done_callback(self._hang_up)
+            raise
+        except (OSError, ValueError) as error:
+            where = f"{self.peer.host}:{self.peer.port}"
+            raise ConnectionLostError(f"{where} does not answer: {error}") from error
+        self._watch()
+        await self._answer(self._connected, "CONNECT")
+
+    def _dial(self) -> None:
+        """Open the socket, TLS included, and send CONNECT. Blocks: runs in a thread."""
+        peer = self.peer
+        self._client.connect(
+            peer.host, peer.port, keepalive=peer.keepalive_seconds, **_connect_options(peer)
+        )
+
+    def _hang_up(self, dialling: "asyncio.Future[None]") -> None:
+        """Close a socket that was opened for nobody."""
+        if not dialling.cancelled() and dialling.exception() is None:
+            self._client.disconnect()
+
+    def _watch(self) -> None:
+        connection = self._client.socket()
+        if connection is None:
+            raise ConnectionLostError(f"{self.peer.host}:{self.peer.port} closed the connection")
+        self._descriptor = connection.fileno()
+        self._client.on_socket_register_write = self._on_want_write
+        self._client.on_socket_unregister_write = self._on_written
+        self._resume()
+        self._client.loop_write()  # what the thread could not send at once
+        self._timer = self._loop.call_later(MISC_INTERVAL_SECONDS, self._misc)
+
+    async def close(self) -> None:
+        """Say goodbye. A lasting session stays with the broker."""
+        if self._lost is None and self._descriptor >= 0:
+            self._client.disconnect()
+            try:
+                await asyncio.wait_for(self._closed.wait(), GOODBYE_TIMEOUT_SECONDS)
+            except TimeoutError:
+                self._end(ConnectionLostError("closed without a goodbye"))
+        self._end(ConnectionLostError("closed"))
+
+    def drop(self) -> None:
+        """Cut the connection without a goodbye: the broker publishes the will."""
+        connection = self._client.socket()
+        if connection is not None:
+            self._unwatch()
+            connection.close()
+        self._end(ConnectionLostError("dropped"))
+
+    def _end(self, reason: Exception) -> None:
+        self._lost = self._lost or reason
+        self._unwatch()
+        if self._timer is not None:
+            self._timer.cancel()
+        answers: list[asyncio.Future[Any]] = [self._connected, *self._waiting.values()]
+        for waiting in answers:
+            if not waiting.done():
+                waiting.set_exception(self._lost)
+                waiting.exception()  # whoever waits still gets it; nobody is warned otherwise
+        self._waiting.clear()
+        for event in (self._arrived, self._written, self._closed):
+            event.set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection stands, as far as is known."""
+        return self._lost is None
+
+    # -- messages --------------------------------------------------------------------------
+
+    async def receive(self, limit: int = 512) -> list[Incoming]:
+        """Wait for messages and return up to `limit` of them, oldest first.
+
+        Raises ConnectionLostError once the connection is gone, even when messages are left: they
+        could not be acknowledged any more and come again in the next session.
+        """
+        while self._lost is None and not self._messages:
+            self._arrived.clear()
+            await self._arrived.wait()
+        if self._lost is not None:
+            raise self._lost
+        messages = self._messages
+        return [messages.popleft() for _ in range(min(limit, len(messages)))]
+
+    def acknowledge(self, messages: Sequence[Incoming]) -> None:
+        """Tell the broker that these messages are safe, in the order they came."""
+        for message in messages:
+            if message.qos:
+                self._client.ack(message.mid, message.qos)
+        self._held -= len(messages)
+        if not self._reading and self._lost is None and self._held <= self.peer.max_in_flight // 2:
+            self._resume()
+
+    async def subscribe(self, filters: Sequence[str], qos: int) -> None:
+        """Subscribe to all filters at once; raise RefusedByPeerError when one is refused."""
+        _result, mid = self._client.subscribe(self._requests(filters, qos))
+        if mid is None:
+            raise self._lost or ConnectionLostError("not connected")
+        try:
+            await self._settled(mid, "SUBSCRIBE")
+        except RefusedByPeerError as error:
+            raise RefusedByPeerError(f"subscription to {', '.join(filters)}: {error}") from error
+
+    def _requests(self, filters: Sequence[str], qos: int) -> list[Any]:
+        if self.peer.version != "5":
+            return [(name, qos) for name in filters]
+        options = SubscribeOptions(qos=qos, retainHandling=NEW_SUBSCRIPTIONS_ONLY)
+        return [(name, options) for name in filters]
+
+    async def publish(
+        self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False
+    ) -> None:
+        """Publish; return once the broker has acknowledged it in full.
+
+        With QoS 0, which nobody acknowledges, once the operating system has taken it.
+        """
+        info = self._client.publish(topic, payload, qos=qos, retain=retain)
+        if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise self._lost or ConnectionLostError(str(info.rc.name))
+        if qos:
+            await self._settled(info.mid, "PUBLISH")
+        else:
+            await asyncio.wait_for(self._written.wait(), ANSWER_TIMEOUT_SECONDS)
+
+    async def _settled(self, mid: int, what: str) -> None:
+        """Wait for the answer to packet `mid`."""
+        if self._lost is not None:
+            raise self._lost
+        waiting = self._waiting[mid] = self._loop.create_future()
+        try:
+            await self._answer(waiting, what)
+        finally:
+            self._waiting.pop(mid, None)
+
+    async def _answer(self, waiting: "asyncio.Future[Any]", what: str) -> None:
+        try:
+            await asyncio.wait_for(waiting, ANSWER_TIMEOUT_SECONDS)
+        except TimeoutError as error:
+            raise ConnectionLostError(f"no answer to {what}") from error
+
+    # -- what the event loop calls ---------------------------------------------------------
+
+    def _resume(self) -> None:
+        self._reading = True
+        self._loop.add_reader(self._descriptor, self._read)
+
+    def _read(self) -> None:
+        """Take what the socket has, up to a bound."""
+        for _ in range(PACKETS_PER_READ):
+            before = self._held
+            if self._client.loop_read() is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+                return
+            if self._held >= self.peer.max_in_flight:
+                self._reading = False
+                self._loop.remove_reader(self._descriptor)
+                return
+            if self._held == before and not self._decrypted():
+                return
+        if self._decrypted():  # the socket is empty, so the loop would not call again
+            self._loop.call_soon(self._read_again)
+
+    def _read_again(self) -> None:
+        if self._reading and self._lost is None:
+            self._read()
+
+    def _decrypted(self) -> bool:
+        """Say whether TLS holds bytes that are no longer in the socket."""
+        connection: Any = self._client.socket()
+        return isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
+
+    def _misc(self) -> None:
+        """Keep the connection alive, or notice that it is dead."""
+        self._client.loop_misc()
+        if self._lost is None:
+            self._timer = self._loop.call_later(MISC_INTERVAL_SECONDS, self._misc)
+
+    def _unwatch(self) -> None:
+        if self._descriptor >= 0:
+            self._loop.remove_reader(self._descriptor)
+            self._loop.remove_writer(self._descriptor)
+            self._descriptor = -1
+
+    # -- what paho calls, always on the event loop once _watch() has run -------------------
+
+    def _on_want_write(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            self._written.clear()
+            self._loop.add_writer(self._descriptor, self._client.loop_write)
+
+    def _on_written(self, *_: object) -> None:
+        self._written.set()
+        if self._descriptor >= 0:
+            self._loop.remove_writer(self._descriptor)
+
+    def _on_socket_close(self, *_: object) -> None:
+        self._unwatch()
+
+    def _on_connect(self, _c: object, _u: object, _flags: object, reason: Any, _p: object) -> None:
+        if self._connected.done():
+            return
+        if reason.is_failure:
+            self._connected.set_exception(RefusedByPeerError(f"the broker refused: {reason}"))
+        else:
+            self._connected.set_result(True)
+
+    def _on_disconnect(self, _c: object, _u: object, _f: object, reason: Any, _p: object) -> None:
+        where = f"{self.peer.host}:{self.peer.port}"
+        self._end(ConnectionLostError(f"{where} closed the connection: {reason}"))
+
+    def _on_subscribe(self, _c: object, _u: object, mid: int, reasons: Any, _p: object) -> None:
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        self._settle(mid, RefusedByPeerError(", ".join(refused)) if refused else None)
+
+    def _on_publish(self, _c: object, _u: object, mid: int, reason: Any, _p: object) -> None:
+        self._settle(mid, RefusedByPeerError(str(reason)) if reason.is_failure else None)
+
+    def _settle(self, mid: int, error: Exception | None) -> None:
+        waiting = self._waiting.pop(mid, None)
+        if waiting is None or waiting.done():
+            return
+        if error is None:
+            waiting.set_result(None)
+        else:
+            waiting.set_exception(error)
+
+    def _on_message(self, _c: object, _u: object, message: paho.MQTTMessage) -> None:
+        self._messages.append(
+            Incoming(
+                _topic(message), bytes(message.payload), message.mid, message.qos, message.retain
+            )
+        )
+        self._held += 1
+        self._arrived.set()
+
+
+def _topic(message: paho.MQTTMessage) -> str:
+    """Return the topic, or nothing for one that is not UTF-8 (the decoder refuses it)."""
+    try:
+        return message.topic
+    except UnicodeDecodeError:
+        return ""
+
+
+@asynccontextmanager
+async def open_session(peer: Peer) -> AsyncIterator[Session]:
+    """Open a session for as long as the context lasts; say goodbye on the way out."""
+    session = Session(peer)
+    try:
+        await session.open()
+        yield session
+    finally:
+        await session.close()
+
+
+def shared(filters: Iterable[str], group: str) -> list[str]:
+    """Return the filters as a shared subscription of a group (`$share/GROUP/FILTER`)."""
+    return [f"$share/{group}/{name}" for name in filters]
+
+
+def matches(topic_filter: str, topic: str) -> bool:
+    """Tell whether a filter matches a topic."""
+    return bool(paho.topic_matches_sub(topic_filter, topic))
