@@ -8,6 +8,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from wattwire.api.fields import (
+    END_OF_TIME,
     EXAMPLE_UUID,
     Body,
     DeviceId,
@@ -24,8 +25,8 @@ from wattwire.api.identity import Authorized, Call
 from wattwire.api.once import Change, IdempotencyKey, change, once
 from wattwire.api.paging import Cursors, CursorText, Limit, Page, page
 from wattwire.api.problems import documented, not_found
-from wattwire.api.recomputing import mark_whole
-from wattwire.store import devices
+from wattwire.model import EPOCH
+from wattwire.store import devices, rollups
 
 router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
 
@@ -191,8 +192,7 @@ async def update_device(call: Authorized, device_id: DeviceId, body: DeviceUpdat
         if row is None or old is None:
             raise not_found("device", device_id)
         if row.time_zone != old.time_zone:
-            for stream in await devices.list_streams(now.db, call.organization_id, device_id):
-                await mark_whole(now.db, stream.id, row.time_zone)
+            await rollups.rezone(now.db, device_id)
         await now.record("device.updated", device_id, body.model_dump(exclude_none=True))
         return row
 
@@ -232,8 +232,7 @@ async def update_stream(call: Authorized, device_id: DeviceId, body: StreamUpdat
         fields = kept | given
         fields["stamp"] = fields["stamp"] or old.stamp
         await devices.update_stream(now.db, old.id, **fields)
-        device = await devices.find(now.db, call.organization_id, device_id)
-        await mark_whole(now.db, old.id, device.time_zone if device else "UTC")
+        await rollups.mark_deleted(now.db, [old.id], EPOCH, END_OF_TIME)
         await now.record("stream.updated", device_id, {"path": body.path, **given})
         found = await devices.find_stream(now.db, call.organization_id, device_id, body.path)
         return found or old

@@ -1,7 +1,7 @@
 """Kinds of fields that several resources share: their bounds, help and examples, said once."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 BIGINT: Final = 2**63 - 1
 INTEGER: Final = 2**31 - 1
+END_OF_TIME: Final = datetime(9999, 1, 1, tzinfo=UTC)
 MAX_METADATA_BYTES: Final = 16 * 1024
 
 

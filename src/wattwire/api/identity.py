@@ -73,6 +73,12 @@ class TokenMemory:
         await self._touch(entry)
         return _caller(entry.grant)
 
+    async def check(self, caller: Caller) -> None:
+        """Raise Problem 401 when the token of a lasting request has ended meanwhile."""
+        entry = await self._find(caller.token_id)
+        if entry is None or _is_over(entry.grant):
+            raise refused()
+
     async def _find(self, token_id: str) -> _Remembered | None:
         now = time.monotonic()
         entry = self._kept.get(token_id)

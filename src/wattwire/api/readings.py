@@ -12,21 +12,29 @@ from starlette.responses import Response
 
 from wattwire.api import ingest
 from wattwire.api.devices import find
-from wattwire.api.fields import Body, DeviceId, From, OptionalFrom, OptionalTo, Timestamp, To, View
+from wattwire.api.fields import (
+    END_OF_TIME,
+    Body,
+    DeviceId,
+    From,
+    OptionalFrom,
+    OptionalTo,
+    Timestamp,
+    To,
+    View,
+)
 from wattwire.api.identity import Authorized
 from wattwire.api.incoming import read_body
 from wattwire.api.once import JSON, Change, IdempotencyKey, change, once
 from wattwire.api.paging import Cursors, CursorText, Page
 from wattwire.api.problems import Problem, documented, not_found
-from wattwire.api.recomputing import mark_deleted
-from wattwire.model import EPOCH, to_instant
-from wattwire.store import devices, listing
+from wattwire.model import EPOCH
+from wattwire.store import devices, listing, rollups
 from wattwire.store import readings as stored
 
 router = APIRouter(tags=["readings"])
 StreamPath = Annotated[str | None, Query(max_length=255, description="Only this stream.")]
 _encode: Final = msgspec.json.Encoder().encode
-_END_OF_TIME: Final = to_instant(253_370_764_800_000_000)  # year 9999
 
 
 class ReadingItem(Body):
@@ -147,13 +155,13 @@ async def list_readings(
     cursor: CursorText = None,
 ) -> Response:
     """List the readings of a device in `[from, to)` by time."""
-    wanted = await _streams(call, device_id, stream)
+    wanted = await streams_of(call, device_id, stream)
     cursors = Cursors("readings", (device_id, start, end, stream, order), tuple[datetime, int])
     rows = await listing.list_readings(
         call.pool,
         [s.id for s in wanted],
         start or EPOCH,
-        end or _END_OF_TIME,
+        end or END_OF_TIME,
         after=cursors.decode(cursor),
         limit=limit + 1,
         newest_first=order == "desc",
@@ -161,11 +169,11 @@ async def list_readings(
     return _readings_page(rows, wanted, limit, cursors)
 
 
-async def _streams(
+async def streams_of(
     call: Authorized, device_id: int, path: str | None
 ) -> Sequence[devices.StreamDetail]:
     """Return the streams meant. Raises Problem 404 for a device or stream that is not there."""
-    streams = await devices.list_streams(call.pool, call.organization_id, device_id)
+    streams = await devices.liststreams_of(call.pool, call.organization_id, device_id)
     wanted = [s for s in streams if path is None or s.path == path]
     if not wanted:
         await find(call, device_id)
@@ -210,15 +218,13 @@ async def delete_readings(
     """Delete the readings of a device in `[from, to)`; the rollups they were in are computed again."""
     if end <= start:
         raise Problem(422, "`to` must be later than `from`.")
-    device = await find(call, device_id)
-    wanted = await _streams(call, device_id, stream)
+    wanted = await streams_of(call, device_id, stream)
 
     async def work(now: Change) -> DeletedView:
+        await rollups.mark_deleted(now.db, [one.id for one in wanted], start, end)
         deleted = 0
         for one in wanted:
-            times = await stored.delete_readings(now.db, one.id, start, end)
-            await mark_deleted(now.db, one.id, device.time_zone, times)
-            deleted += len(times)
+            deleted += len(await stored.delete_readings(now.db, one.id, start, end))
         span = {"from": start.isoformat(), "to": end.isoformat(), "stream": stream}
         await now.record("readings.deleted", device_id, {**span, "deleted": deleted})
         return DeletedView(deleted=deleted)

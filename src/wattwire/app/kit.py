@@ -53,14 +53,16 @@ async def connect_nats(url: str, *, name: str) -> Any:
         log.warning("app.nats_error", error=str(error) or type(error).__name__)
 
     async def lost() -> None:
-        log.warning("app.nats_lost")
+        if not (client.is_draining or client.is_closed):
+            log.warning("app.nats_lost")
 
     async def back() -> None:
         log.info("app.nats_reconnected")
 
+    client = nats.NATS()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            return await nats.connect(
+            await client.connect(
                 url,
                 name=name,
                 connect_timeout=2,
@@ -78,6 +80,7 @@ async def connect_nats(url: str, *, name: str) -> Any:
         raise NatsUnreachableError(
             f"NATS does not answer: {error or type(error).__name__}"
         ) from error
+    return client
 
 
 @asynccontextmanager

@@ -32,15 +32,17 @@ async def start(stage: Stage) -> None:
 
     decoder = TopicDecoder(ask_rebirth)
     hub = DoorHub(kit.pool, inlet.intake, inlet.directory, offline, decoder)
-    door = Door(hub, _limits(stage))
+    door = Door(hub)
     await door.start(
         settings.mqtt_host,
         stage.orders.ports.get("mqtt_port", settings.mqtt_port),
         stage.orders.ports.get("mqtts_port", settings.mqtts_port),
         _context(stage),
+        _limits(stage),
     )
     stage.at_end(door.stop)
-    stage.ports |= {"mqtt_port": door.ports.plain or 0, "mqtts_port": door.ports.tls or 0}
+    stage.keep("door", door.wait)
+    stage.ports |= {"mqtt_port": door.ports.mqtt, "mqtts_port": door.ports.mqtts}
     await _listen(kit.nats, door)
 
     def forget(table: str, key: str) -> None:

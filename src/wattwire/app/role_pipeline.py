@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -12,7 +13,8 @@ from wattwire.app.upkeep import upkeep_for_ever
 from wattwire.app.wakes import Wakes
 from wattwire.pipeline.effects import Effects, Interests
 from wattwire.pipeline.partition import Partition, Stored
-from wattwire.rollups.recompute import RollupWorker
+from wattwire.rollups.recompute import Patience
+from wattwire.rollups.worker import RollupWorker
 
 ROLLUPS_LEASE: Final = "rollups"
 UPKEEP_LEASE: Final = "upkeep"
@@ -26,12 +28,16 @@ async def start(stage: Stage) -> None:
     kit = stage.kit
     interests = Interests()
     wakes = Wakes(kit.nats)
+    told = RollupEvents(interests, wakes)
     rollups = RollupWorker(
         kit.pool,
-        quiet_seconds=kit.settings.quiet_seconds,
-        quiet_limit_seconds=kit.settings.quiet_limit_seconds,
-        may_run=lambda: kit.leases.held(ROLLUPS_LEASE) is not None,
-        on_changed=RollupEvents(kit.pool, interests, wakes).record,
+        patience=Patience(
+            timedelta(seconds=kit.settings.quiet_seconds),
+            timedelta(seconds=kit.settings.quiet_limit_seconds),
+        ),
+        holds=lambda: kit.leases.held(ROLLUPS_LEASE) is not None,
+        on_changed=told.record,
+        after_commit=told.committed,
     )
     stage.keep("wakes", wakes.run)
     stage.keep("rollups", rollups.run)
@@ -46,6 +52,14 @@ async def start(stage: Stage) -> None:
     kit.watch.subscribe(owned.forget)
     stage.keep("partitions", owned.run)
     stage.count(owned.figures)
+    stage.count(lambda: _rollup_figures(rollups))
+
+
+def _rollup_figures(rollups: RollupWorker) -> dict[str, float]:
+    return {
+        "wattwire_rollups_buckets_settled_total": rollups.settled,
+        "wattwire_rollups_buckets_changed_total": rollups.changed,
+    }
 
 
 async def _want(stage: Stage, names: Iterable[str]) -> None:
@@ -125,7 +139,7 @@ class OwnedPartitions:
         if stored.integrations:
             self._wakes.wake(stored.integrations)
         if stored.stale:
-            self._rollups.wake()
+            self._rollups.wake.set()
 
     def figures(self) -> dict[str, float]:
         """Return the counters of all partitions run here."""

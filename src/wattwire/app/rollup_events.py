@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from wattwire.app.wakes import Wakes
-from wattwire.model import Event, to_instant, to_micros
+from wattwire.model import Event, to_micros
 from wattwire.pipeline.effects import Interests, event_ids
 from wattwire.pipeline.matching import Matcher
+from wattwire.rollups.recompute import Changed
 from wattwire.store import registry
 
 TOPIC: Final = "datum/agg/update"
@@ -20,13 +21,12 @@ class RollupEvents:
     there to be read.
     """
 
-    def __init__(self, pool: Any, interests: Interests, wakes: Wakes) -> None:
-        self._pool = pool
+    def __init__(self, interests: Interests, wakes: Wakes) -> None:
         self._interests = interests
         self._wakes = wakes
         self._asked: set[int] = set()
 
-    async def record(self, connection: Any, changed: Sequence[Any]) -> None:
+    async def record(self, connection: Any, changed: Sequence[Changed]) -> None:
         """Write what is to be told of these buckets."""
         matcher = await self._interests.current(connection)
         if not matcher.asks(TOPIC):
@@ -56,8 +56,7 @@ def _asked(matcher: Matcher, stream: Any) -> bool:
     )
 
 
-def _event(event_id: Any, change: Any, stream: Any) -> Event:
-    start = to_instant(change.start)
+def _event(event_id: Any, change: Changed, stream: Any) -> Event:
     return Event(
         id=event_id,
         topic=TOPIC,
@@ -66,8 +65,8 @@ def _event(event_id: Any, change: Any, stream: Any) -> Event:
         data={
             "stream": stream["path"],
             "aggregation": change.bucket,
-            "start": start,
-            "timestamp": to_micros(start) // 1000,
+            "start": change.start,
+            "timestamp": to_micros(change.start) // 1000,
         },
         device_id=stream["device_id"],
         device_key=stream["device_key"],

@@ -98,7 +98,7 @@ async def _start(
 ) -> Running:
     folder = stack.enter_context(DataDir(settings.data_dir))
     _check_external(settings)
-    places = await stack.enter_async_context(open_places(settings, folder, _engine_state))
+    places = await stack.enter_async_context(open_places(settings, folder, _part_state))
     await _check_engines(places)
     await _migrate(places.database_url)
     owner = await ensure_owner(places.database_url, settings)
@@ -139,9 +139,7 @@ async def _migrate(database_url: str) -> None:
 def _certificates(settings: Settings, folder: DataDir) -> Certificates:
     if settings.tls_cert_file is not None and settings.tls_key_file is not None:
         return Certificates(
-            ca_file=settings.tls_cert_file,
-            cert_file=settings.tls_cert_file,
-            key_file=settings.tls_key_file,
+            ca=settings.tls_cert_file, server=settings.tls_cert_file, key=settings.tls_key_file, renewed=False
         )
     return ensure_certificates(folder.tls)
 
@@ -155,7 +153,7 @@ async def _start_children(
     stack: AsyncExitStack,
 ) -> dict[str, int]:
     told = settings.model_dump(
-        mode="json", exclude={"database_url", "nats_url", "admin_password"}, exclude_unset=False
+        mode="json", exclude={"database_url", "nats_url", "admin_password"}, exclude_none=True
     )
     ports: dict[str, int] = {}
     starts = []
@@ -169,13 +167,13 @@ async def _start_children(
             secret_key_file=str(key_file.absolute()),
             ports={},
             info={
-                "ca_file": str(certificates.ca_file.absolute()),
-                "cert_file": str(certificates.cert_file.absolute()),
-                "key_file": str(certificates.key_file.absolute()),
+                "ca_file": str(certificates.ca.absolute()),
+                "cert_file": str(certificates.server.absolute()),
+                "key_file": str(certificates.key.absolute()),
                 "expected_roles": list(roles),
             },
         )
-        child = Child(orders, _engine_state)
+        child = Child(orders, _part_state)
         stack.push_async_callback(child.stop)
         starts.append(child.start())
     for found in await asyncio.gather(*starts):
@@ -199,11 +197,11 @@ def _groups(settings: Settings, roles: Sequence[str]) -> list[tuple[str, ...]]:
     return [group for group in played if group]
 
 
-def _engine_state(name: str, healthy: bool, detail: str) -> None:  # noqa: FBT001 - a callback of engines
-    if healthy:
-        log.info("app.part_recovered", part=name)
-    else:
+def _part_state(name: str, healthy: bool, detail: str) -> None:  # noqa: FBT001 - a callback of engines
+    if not healthy and detail != "stopped":
         log.error("app.part_failed", part=name, detail=detail)
+    else:
+        log.debug("app.part_changed", part=name, healthy=healthy, detail=detail)
 
 
 def _info(
@@ -220,7 +218,7 @@ def _info(
         "http_url": f"http://{settings.http_host}:{http}" if http else None,
         "mqtt_port": ports.get("mqtt_port"),
         "mqtts_port": ports.get("mqtts_port"),
-        "ca_file": str(certificates.ca_file.absolute()),
+        "ca_file": str(certificates.ca.absolute()),
         "data_dir": str(folder.path),
     }
 

@@ -60,7 +60,7 @@ class Sealer:
         )
 
     def unseal(self, blob: bytes, *, context: str) -> bytes:
-        """Return what was sealed. Raises SealError when it was changed, moved, or its key is gone."""
+        """Return what was sealed. Raises SealError if it was changed, moved, or its key is gone."""
         header = bytes(blob[:_HEADER_BYTES])
         nonce = bytes(blob[_HEADER_BYTES : _HEADER_BYTES + NONCE_BYTES])
         if not header.startswith(MAGIC) or len(nonce) != NONCE_BYTES:

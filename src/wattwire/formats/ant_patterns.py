@@ -1,8 +1,8 @@
 """Ant patterns for stream paths, exactly as SolarNetwork's database reads them.
 
-`?` is one character but no slash, `*` any run without a slash, `**` any run at all; a `/**/` between
-two parts also stands for a single slash. Everything else is itself; upper and lower case differ;
-the whole path must match. So `**/x` does not match `x`, and `a/**` does not match `a`.
+`?` is one character but no slash, `*` any run without a slash, `**` any run at all; a `/**/`
+between two parts also stands for a single slash. Everything else is itself; upper and lower case
+differ; the whole path must match. So `**/x` does not match `x`, and `a/**` does not match `a`.
 
 A pattern becomes a list of steps and a set of places in it, kept as the bits of one integer and
 moved along the path character by character: time is the path's length times the pattern's, for

@@ -32,14 +32,14 @@ def reading_of(
     `time` is in microseconds. Raises RefusedError for what the store cannot hold.
     """
     if set(map(type, values)) in _NUMBERS:
-        shape = shape_of(device, stream, names, (), units, kinds)
+        shape = shape_of(device, stream, names, units=units, kinds=kinds)
         return Reading(shape, time, values, None, quality)  # type: ignore[arg-type]
     texts = tuple(value if isinstance(value, str) else None for value in values)
     at = tuple(i for i, text in enumerate(texts) if text is not None)
     for i in at:
         check_text(texts[i] or "", names[i])
     numbers = [None if v is None or isinstance(v, str) else float(v) for v in values]
-    shape = shape_of(device, stream, names, at, units, kinds)
+    shape = shape_of(device, stream, names, at, units=units, kinds=kinds)
     return Reading(shape, time, numbers, texts if at else None, quality)
 
 

@@ -9,6 +9,7 @@
 receipt. `quality`, `kinds` and `units` may be left out: `kinds.py` has the rule that then applies.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -55,9 +56,9 @@ def decode(body: bytes, now: int) -> list[Reading | RefusedError]:
     return [_verdict(item, at, now) for at, item in enumerate(_items(body))]
 
 
-def _items(body: bytes) -> "list[_Item] | list[msgspec.Raw]":
+def _items(body: bytes) -> Sequence[_Item | msgspec.Raw]:
     """Read all items at once, which is fast; one that is wrong has them read one by one."""
-    items: list[_Item] | list[msgspec.Raw]
+    items: Sequence[_Item | msgspec.Raw]
     try:
         items = decode_json(_BODY, body, MAX_BODY_BYTES).readings
     except RefusedError:
@@ -67,7 +68,7 @@ def _items(body: bytes) -> "list[_Item] | list[msgspec.Raw]":
     return items
 
 
-def _verdict(item: "_Item | msgspec.Raw", at: int, now: int) -> Reading | RefusedError:
+def _verdict(item: _Item | msgspec.Raw, at: int, now: int) -> Reading | RefusedError:
     try:
         if isinstance(item, msgspec.Raw):
             item = decode_json(_ITEM, bytes(item), MAX_BODY_BYTES)

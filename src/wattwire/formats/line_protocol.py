@@ -40,7 +40,9 @@ _BOOLS: Final = dict.fromkeys(("t", "T", "true", "True", "TRUE"), True) | dict.f
 # Every repetition below is possessive or has alternatives that begin differently: no backtracking.
 _PLAIN: Final = re.compile(r"([^\\\" ]++) ++([^\\\" ]++)(?: ++([^ ]++))? *+")
 _LINE: Final = re.compile(
-    r"""((?:[^\\ ]++|\\.|\\$)++)[ ]++((?:[^\\" ]++|\\.|\\$|"(?:[^"\\]++|\\.)*+")++)(?:[ ]++([^ ]++))?[ ]*+""",
+    r"""((?:[^\\ ]++|\\.|\\$)++)[ ]++"""  # measurement and tags
+    r"""((?:[^\\" ]++|\\.|\\$|"(?:[^"\\]++|\\.)*+")++)"""  # fields
+    r"""(?:[ ]++([^ ]++))?[ ]*+""",  # timestamp
     re.DOTALL,
 )
 _PART: Final = re.compile(r"(?:[^\\,]++|\\.|\\$)++", re.DOTALL)

@@ -136,7 +136,7 @@ def put_text(number: int, value: str) -> bytes:
 
 
 def put_float(number: int, value: float) -> bytes:
-    """Return a field that holds a number in four bytes. Raises OverflowError when it is too large."""
+    """Return a field that holds a number in four bytes. Raises OverflowError for a large one."""
     return _pack(key_of(number, FIXED32)) + _FLOAT.pack(value)
 
 

@@ -1,7 +1,6 @@
 """How the decoders say no: one clear sentence, bounded in length, and the place it is about."""
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -85,7 +84,7 @@ def _printable(text: str, limit: int) -> str:
 
 
 def _explained(message: str, payload: bytes) -> RefusedError:
-    """Turn what msgspec says into a sentence of ours, with the offending value when there is one."""
+    """Turn what msgspec says into a sentence of ours, with the offending value if there is one."""
     text, _, path = message.rpartition(" - at `$")
     rule = text or message
     for theirs, ours in _PHRASES:
@@ -105,24 +104,20 @@ def _found(payload: bytes, path: str) -> tuple[str, str]:
     """Return where in the payload msgspec's path leads, and the value there as text."""
     plain = path.replace("[...]", ".*").lstrip(".")
     try:
-        value: Any = msgspec.json.decode(payload)
-        steps = []
-        for name, value in _walk(value, path):  # noqa: B007, PLR1704 - the last one is wanted
-            steps.append(name)
-    except (ValueError, LookupError, TypeError, RecursionError):
+        where, value = _walk("", msgspec.json.decode(payload), path)
+    except (ValueError, LookupError, TypeError, StopIteration, RecursionError):
         return plain, ""
-    return "".join(steps).lstrip("."), shown(value)
+    return where.lstrip("."), shown(value)
 
 
-def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _walk(where: str, value: Any, path: str) -> tuple[str, Any]:
     for match in _STEP.finditer(path):
         key: str | int = match[1] or match[2]
         if key == "...":
             key = _first_nested(value)
-        elif match[2]:
-            key = int(key)
-        value = value[key]
-        yield (f"[{key}]" if isinstance(value, list) and match[2] else f".{key}"), value
+        where += f"[{key}]" if isinstance(value, list) else f".{key}"
+        value = value[int(key) if isinstance(value, list) else key]
+    return where, value
 
 
 def _first_nested(value: dict[str, Any]) -> str:

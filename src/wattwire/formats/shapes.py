@@ -28,6 +28,7 @@ def shape_of(
     stream: str,
     names: tuple[str, ...],
     texts: tuple[int, ...] = (),
+    *,
     units: Declared = (),
     kinds: Declared = (),
 ) -> Shape:
@@ -53,7 +54,7 @@ def check_key(device: str, where: str) -> None:
     """Raise RefusedError unless `device` can be a device's key: 1 to 255 printable characters."""
     if not 0 < len(device) <= MAX_KEY or _CONTROL.search(device):
         raise refused(
-            f"a device key has 1 to {MAX_KEY} characters and no control characters: {shown(device)}",
+            f"a device key has 1 to {MAX_KEY} characters, none of control: {shown(device)}",
             where,
         )
 
@@ -62,7 +63,7 @@ def check_stream(stream: str) -> None:
     """Raise RefusedError unless `stream` is a path: a slash, then up to 254 characters."""
     if not 1 < len(stream) <= MAX_KEY or stream[0] != "/" or _CONTROL.search(stream):
         raise refused(
-            f"a stream is a path of 2 to {MAX_KEY} characters that begins with a slash: {shown(stream)}",
+            f"a stream is a path such as /power/1 of up to {MAX_KEY} characters: {shown(stream)}",
             "stream",
         )
 
@@ -75,20 +76,15 @@ def _channels(
     channels = _LAYOUTS.get(key)
     if channels is None:
         _check_names(names)
-        unit_by, kind_by = dict(units), dict(kinds)
+        unit_by, kind_by, text_at = dict(units), dict(kinds), frozenset(texts)
         channels = tuple(
-            _channel(name, i in texts, unit_by, kind_by) for i, name in enumerate(names)
+            _channel(name, unit_by, kind_by, text=i in text_at) for i, name in enumerate(names)
         )
         _LAYOUTS.put(key, channels, sum(map(len, names)) + 80 * len(names))
     return channels
 
 
-def _channel(
-    name: str,
-    text: bool,
-    units: dict[str, str],
-    kinds: dict[str, str],  # noqa: FBT001 - internal
-) -> Channel:
+def _channel(name: str, units: dict[str, str], kinds: dict[str, str], *, text: bool) -> Channel:
     unit = units.get(name) or ("" if text else unit_of(name))
     if len(unit) > MAX_UNIT or _CONTROL.search(unit):
         raise refused(f"a unit has at most {MAX_UNIT} characters: {shown(unit)}", name)
@@ -104,7 +100,7 @@ def _check_names(names: tuple[str, ...]) -> None:
     for name in names:
         if not 0 < len(name) <= MAX_NAME or _CONTROL.search(name):
             raise refused(
-                f"a channel name has 1 to {MAX_NAME} characters and no control characters: {shown(name)}"
+                f"a channel name has 1 to {MAX_NAME} characters, none of control: {shown(name)}"
             )
         if name in seen:
             raise refused(f"the channel {shown(name)} is named twice")

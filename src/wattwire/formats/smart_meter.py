@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import date as calendar_date
-from itertools import pairwise
 from math import inf
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -132,29 +131,27 @@ def _first_wrong(values: list[float], rule: str) -> RefusedError:
 def _wrong_times(rows: list[_Interval], expected: range, minutes: int) -> RefusedError:
     """Return the reason why these are not the day's intervals: the first row that is wrong."""
     times = [row.timestampUtcEpochSecs for row in rows]
-    before = [None, *times[:-1]]
-    for at, (time, previous) in enumerate(zip(times, before, strict=True)):
+    before = [None, *times]
+    for at, (time, previous) in enumerate(zip(times, before, strict=False)):
         rule = _rule_broken(time, previous, expected, minutes)
         if rule:
             return refused(rule, f"electricReadings[{at}].timestampUtcEpochSecs")
-    gap = next(
-        (
-            b
-            for a, b in pairwise([expected.start - expected.step, *times])
-            if b - a != expected.step
-        ),
-        None,
-    )
-    missing = "" if gap is None else f", the first gap is before {gap}"
     return refused(
-        f"the day has {len(expected)} intervals of {minutes} minutes, the message {len(rows)}{missing}",
+        f"the day has {len(expected)} intervals of {minutes} minutes, the message {len(rows)}"
+        f"{_first_gap(times, expected)}",
         "electricReadings",
     )
 
 
+def _first_gap(times: list[int], expected: range) -> str:
+    missing = next((time for time, got in zip(expected, times, strict=False) if time != got), None)
+    return "" if missing is None else f"; the first that is missing starts at {missing}"
+
+
 def _rule_broken(time: int, previous: int | None, expected: range, minutes: int) -> str:
-    if time not in range(expected.start, expected.stop):
-        return f"the timestamp lies outside the day ({expected.start} to {expected.stop}): {shown(time)}"
+    if not expected.start <= time < expected.stop:
+        day = f"{expected.start} to {expected.stop}"
+        return f"the timestamp lies outside the day ({day}): {shown(time)}"
     if (time - expected.start) % expected.step:
         return f"the timestamp is not a multiple of {minutes} minutes from the day's start: {time}"
     if previous == time:

@@ -1,7 +1,8 @@
 """Sparkplug B payloads, both ways: bytes and metrics, without any state between messages.
 
 Facts of the format: proto2, package org.eclipse.tahu.protobuf, as in the Sparkplug 3.0
-specification, chapter 6. What a metric means is decided where its birth is known: `sparkplug_state`.
+specification, chapter 6. What a metric means is decided where its birth is known, in
+`sparkplug_births`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +110,7 @@ def metric_of(
     historical: bool = False,
     typed: bool = True,
 ) -> Metric:
-    """Return the metric of a value; None is null. `typed=False` leaves the data type out, as in data.
+    """Return the metric of a value; None is null. `typed=False` omits the data type, as data do.
 
     Raises ValueError for a value that does not fit its type.
     """

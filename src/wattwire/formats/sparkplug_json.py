@@ -2,7 +2,8 @@
 
     spBv1.0/pm500/DDATA/edge-1/pm-7
     {"metrics": [{"name": "voltageAN", "alias": "PM500/voltage/AN", "value": 480.2,
-                  "properties": {"unit": "V"}}], "timestamp": 1713897600000, "seq": 1024, "uuid": "…"}
+                  "properties": {"unit": "V"}}],
+     "timestamp": 1713897600000, "seq": 1024, "uuid": "<asset-uuid>"}
 
 Nothing is remembered between messages: names come with every one, `alias` is text and not needed,
 `seq` counts beyond 255 and is not checked. The device's key is `uuid`; without one it is the topic

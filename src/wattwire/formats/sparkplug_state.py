@@ -1,4 +1,4 @@
-"""A Sparkplug host application's knowledge of its edge nodes: who was born, with what, in which order.
+"""What a Sparkplug host application knows of its edge nodes: who was born, and with what.
 
 Pure: no input or output, and the time is given. Everything in here concerns one broker and one
 organization. Readings come out under the device key `group/edge` or `group/edge/device`, the stream
@@ -112,9 +112,10 @@ class SparkplugHost:
         for edge_id in list(self._waiting):
             edge = self._edges.get(edge_id)
             if edge is not None and edge.missing and now >= edge.missing_until:
-                asked = self._ask(edge_id, now)
-                rebirth += asked
+                rebirth += self._ask(edge_id, now)
                 edge.missing_until = self._asked[edge_id] + self._interval
+                if self._asked[edge_id] == now:
+                    edge.missing.clear()
             if edge is not None and edge.unborn and now >= edge.unborn_until:
                 statuses += _offline(edge_id, edge.unborn, now, "not named by the rebirth")
                 edge.unborn = set()
@@ -141,29 +142,30 @@ class SparkplugHost:
         edge_id = (parts.group, parts.edge)
         seq = _seq(payload) or 0
         birth = Birth(parts.key, payload, seq)
+        step = _born(birth, payload, now, "NBIRTH")
         before = self._edges.get(edge_id)
-        self._make_room(birth, list(before.births()) if before else [])
         if before is None and len(self._edges) >= self._max_edges:
-            self._metrics -= len(birth.names)
             raise refused(f"more than {self._max_edges} edge nodes are alive")
+        self._make_room(birth, list(before.births()) if before else [])
         edge = self._edges[edge_id] = _Edge(birth, _bd_seq(payload), seq)
         if before is not None and (before.devices or before.unborn):
             edge.unborn = before.unborn | before.devices.keys()
             edge.unborn_until = now + self._unborn
             self._waiting.add(edge_id)
-        return _born(birth, payload, now, "NBIRTH")
+        return step
 
     def _device_born(self, parts: SparkplugTopic, payload: Payload, now: int) -> Step:
         edge = self._alive(parts)
         self._follow(parts, edge, payload, now)
-        if parts.device not in edge.devices and len(edge.devices) >= self._max_devices:
+        before = edge.devices.get(parts.device)
+        if before is None and len(edge.devices) >= self._max_devices:
             raise refused(f"an edge node has at most {self._max_devices} devices")
         birth = Birth(parts.key, payload, payload.seq or 0)
-        before = edge.devices.get(parts.device)
+        step = _born(birth, payload, now, "DBIRTH")
         self._make_room(birth, [before] if before else [])
         edge.devices[parts.device] = birth
         edge.unborn.discard(parts.device)
-        return _born(birth, payload, now, "DBIRTH")
+        return step
 
     def _data(self, parts: SparkplugTopic, payload: Payload, now: int) -> Step:
         edge = self._alive(parts)
@@ -229,7 +231,7 @@ class SparkplugHost:
         return False
 
     def _make_room(self, birth: Birth, replaced: list[Birth]) -> None:
-        """Count a birth's metrics instead of those it replaces. Raises RefusedError when too many."""
+        """Count a birth's metrics instead of those it replaces, or refuse it as too many."""
         metrics = self._metrics + len(birth.names) - sum(len(old.names) for old in replaced)
         if metrics > self._max_metrics:
             raise refused(f"more than {self._max_metrics} metrics are alive")

@@ -107,6 +107,23 @@ OPAQUE: Final = frozenset({
     _T.UNKNOWN, _T.DATASET, _T.BYTES, _T.FILE, _T.TEMPLATE, _T.PROPERTY_SET, _T.PROPERTY_SET_LIST,
 })  # fmt: skip
 
+#: The carrier that the specification gives to each type of number.
+NUMBER_CARRIERS: Final[Mapping[int, int]] = MappingProxyType(
+    {
+        _T.INT8: Carrier.INT,
+        _T.INT16: Carrier.INT,
+        _T.INT32: Carrier.INT,
+        _T.INT64: Carrier.LONG,
+        _T.UINT8: Carrier.INT,
+        _T.UINT16: Carrier.INT,
+        _T.UINT32: Carrier.INT,
+        _T.UINT64: Carrier.LONG,
+        _T.FLOAT: Carrier.FLOAT,
+        _T.DOUBLE: Carrier.DOUBLE,
+        _T.BOOLEAN: Carrier.BOOLEAN,
+    }
+)
+
 _WHOLE: Final = frozenset({Carrier.INT, Carrier.LONG})
 _REAL: Final = frozenset({Carrier.FLOAT, Carrier.DOUBLE})
 _COUNT_BYTES: Final = 4
@@ -134,7 +151,7 @@ def value_of(datatype: int, carrier: int, raw: Scalar | bytes, where: str) -> Me
 
 
 def raw_of(datatype: int, value: MetricValue) -> tuple[Carrier, Scalar | bytes]:
-    """Return the carrier of a value and what stands in it. Raises ValueError when it does not fit."""
+    """Return the carrier of a value, and what stands in it. Raises ValueError for a misfit."""
     if datatype in INTEGERS and isinstance(value, int):
         return _carried(datatype, value)
     if datatype in FLOATS and isinstance(value, int | float):

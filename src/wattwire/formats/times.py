@@ -26,7 +26,7 @@ def checked(micros: int, where: str, given: object) -> int:
 
 
 def from_text(text: str, where: str) -> int:
-    """Return microseconds for ISO 8601 text with an offset. Raises RefusedError for anything else."""
+    """Return microseconds for ISO 8601 text with an offset, or raise RefusedError."""
     try:
         instant = datetime.fromisoformat(text) if len(text) <= MAX_TEXT else None
     except ValueError:

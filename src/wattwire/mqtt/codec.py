@@ -20,7 +20,7 @@ _MAX_ID: Final = 65_535
 _MAX_QOS: Final = 2
 _REMEMBERED_TOPIC: Final = 256  #: longer topics are checked each time, so that memory is bounded
 _PROTOCOL: Final = "MQTT"
-_OLD_PROTOCOL: Final = ("MQIsdp", 3)
+_OLD_PROTOCOL: Final = "MQIsdp"  #: of MQTT 3.1
 
 _new: Final = tuple.__new__  # a NamedTuple's own constructor costs twice as much
 
@@ -71,6 +71,8 @@ class Framer:
         self._at = end
         if first >> 4 == p.PUBLISH:
             return _decode_publish(first, data, start, end)
+        if size == 2 and first in _ANSWERS:  # noqa: PLR2004 - an identifier alone
+            return _decode_answer(first, data, start)
         return _decode_other(first, data[start:end])
 
     def _await(self, needed: int) -> p.Packet | None:
@@ -115,6 +117,13 @@ def _decode_publish(first: int, data: bytes, start: int, end: int) -> p.Publish:
         raise MalformedPacketError("DUP at QoS 0 [3.3.1-2]")
     payload = data[payload_at:end]
     return _new(p.Publish, (topic, payload, qos, first & 1 == 1, first & 8 == 8, packet_id))  # noqa: PLR2004 - the DUP bit
+
+
+def _decode_answer(first: int, data: bytes, start: int) -> p.Packet:
+    """Return the packet that is an identifier alone: as frequent as PUBLISH."""
+    if packet_id := data[start] << 8 | data[start + 1]:
+        return _new(_ANSWERS[first], (packet_id,))
+    raise MalformedPacketError("packet identifier 0 [2.3.1-1]")
 
 
 def _to_text(raw: bytes) -> str:
@@ -165,10 +174,9 @@ class _Body:
         return _to_text(self.binary())
 
     def packet_id(self) -> int:
-        number = self.number()
-        if not number:
-            raise MalformedPacketError("packet identifier 0 [2.3.1-1]")
-        return number
+        if number := self.number():
+            return number
+        raise MalformedPacketError("packet identifier 0 [2.3.1-1]")
 
     def more(self) -> bool:
         return self._at < len(self._data)
@@ -176,7 +184,7 @@ class _Body:
 
 def _decode_connect(body: _Body) -> p.Connect:
     name, level = body.text(), body.byte()
-    if name not in (_PROTOCOL, _OLD_PROTOCOL[0]):
+    if name not in (_PROTOCOL, _OLD_PROTOCOL):
         raise MalformedPacketError("unknown protocol name [3.1.2-1]")
     if (name, level) != (_PROTOCOL, p.LEVEL_311):
         raise UnsupportedLevelError(name, level)
@@ -224,10 +232,9 @@ def _decode_subscribe(body: _Body) -> p.Subscribe:
 
 
 def _decode_filter(body: _Body) -> str:
-    text = body.text()
-    if not is_filter(text):
-        raise MalformedPacketError("malformed filter [4.7.1-2] [4.7.1-3] [4.7.3-1]")
-    return text
+    if is_filter(text := body.text()):
+        return text
+    raise MalformedPacketError("malformed filter [4.7.1-2] [4.7.1-3] [4.7.3-1]")
 
 
 def _decode_suback(body: _Body) -> p.Suback:
@@ -248,18 +255,21 @@ def _decode_unsubscribe(body: _Body) -> p.Unsubscribe:
     return p.Unsubscribe(packet_id, tuple(filters))
 
 
+_ANSWERS: Final[Mapping[int, type[p.Puback | p.Pubrec | p.Pubrel | p.Pubcomp | p.Unsuback]]] = {
+    p.PUBACK << 4: p.Puback,
+    p.PUBREC << 4: p.Pubrec,
+    p.PUBREL << 4 | 2: p.Pubrel,
+    p.PUBCOMP << 4: p.Pubcomp,
+    p.UNSUBACK << 4: p.Unsuback,
+}
+
 #: First byte of a packet (its type and the flags it must have, table 2.2) -> what reads its body.
 _DECODERS: Final[Mapping[int, Callable[[_Body], p.Packet]]] = {
     p.CONNECT << 4: _decode_connect,
     p.CONNACK << 4: _decode_connack,
-    p.PUBACK << 4: lambda body: p.Puback(body.packet_id()),
-    p.PUBREC << 4: lambda body: p.Pubrec(body.packet_id()),
-    p.PUBREL << 4 | 2: lambda body: p.Pubrel(body.packet_id()),
-    p.PUBCOMP << 4: lambda body: p.Pubcomp(body.packet_id()),
     p.SUBSCRIBE << 4 | 2: _decode_subscribe,
     p.SUBACK << 4: _decode_suback,
     p.UNSUBSCRIBE << 4 | 2: _decode_unsubscribe,
-    p.UNSUBACK << 4: lambda body: p.Unsuback(body.packet_id()),
     p.PINGREQ << 4: lambda _: p.Pingreq(),
     p.PINGRESP << 4: lambda _: p.Pingresp(),
     p.DISCONNECT << 4: lambda _: p.Disconnect(),
@@ -269,7 +279,7 @@ _DECODERS: Final[Mapping[int, Callable[[_Body], p.Packet]]] = {
 def _decode_other(first: int, data: bytes) -> p.Packet:
     decode = _DECODERS.get(first)
     if decode is None:
-        raise MalformedPacketError(f"packet type or flags 0x{first:02x} [2.2.2-2]")
+        raise MalformedPacketError(f"packet type, flags or length of 0x{first:02x} [2.2.2-2]")
     body = _Body(data)
     packet = decode(body)
     if body.more():
@@ -377,17 +387,13 @@ def _bare(first: int) -> Callable[..., bytes]:
 _ENCODERS: Final[Mapping[type, Callable[..., bytes]]] = {
     p.Connect: _encode_connect,
     p.Connack: _encode_connack,
-    p.Puback: _answer(p.PUBACK << 4),
-    p.Pubrec: _answer(p.PUBREC << 4),
-    p.Pubrel: _answer(p.PUBREL << 4 | 2),
-    p.Pubcomp: _answer(p.PUBCOMP << 4),
     p.Subscribe: _encode_subscribe,
     p.Suback: _encode_suback,
     p.Unsubscribe: _encode_unsubscribe,
-    p.Unsuback: _answer(p.UNSUBACK << 4),
     p.Pingreq: _bare(p.PINGREQ << 4),
     p.Pingresp: _bare(p.PINGRESP << 4),
     p.Disconnect: _bare(p.DISCONNECT << 4),
+    **{kind: _answer(first) for first, kind in _ANSWERS.items()},
 }
 
 #: Protocol level of a connection -> what encodes for it. MQTT 5 adds its own beside 3.1.1's.

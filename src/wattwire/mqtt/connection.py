@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import structlog
@@ -11,14 +10,12 @@ import structlog
 from wattwire.mqtt import packets as p
 from wattwire.mqtt.codec import BY_LEVEL, Framer, encode
 from wattwire.mqtt.contract import Principal
-from wattwire.mqtt.desk import Desk
+from wattwire.mqtt.floor import Floor, grant
 from wattwire.mqtt.inbox import Inbox
 from wattwire.mqtt.outbox import Outbox
 from wattwire.mqtt.packets import ConnectCode, MqttError, ProtocolViolationError
-from wattwire.mqtt.roster import Roster
-from wattwire.mqtt.router import Router, may_subscribe
 from wattwire.mqtt.session import Session
-from wattwire.mqtt.sessions import Sessions, attach
+from wattwire.mqtt.sessions import attach
 from wattwire.mqtt.wills import publish_will
 
 # Why a connection is not read at the moment; any of them suffices.
@@ -32,21 +29,8 @@ _ENDED: Final = 32
 _GRACE: Final = 1.5  #: of the keep-alive [3.1.2-24]
 _REFILL_SECONDS: Final = 0.05  #: how long a connection that was too fast is not read
 _CLOSE_SECONDS: Final = 5.0  #: for the network to take the last bytes
-_MAX_GRANTED: Final = 1
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True, eq=False)
-class Floor:
-    """What stands around a connection."""
-
-    desk: Desk
-    router: Router
-    sessions: Sessions
-    roster: Roster
-    admit: Callable[["Connection", p.Connect], None]
-    connections: set["Connection"] = field(default_factory=set)
 
 
 class Connection(asyncio.Protocol):
@@ -83,7 +67,7 @@ class Connection(asyncio.Protocol):
         self._inbox: Inbox | None = None
         self._outbox: Outbox | None = None
         self._seen_at = self._tokens_at = floor.desk.loop.time()
-        self._tokens = floor.desk.limits.packets_per_second
+        self._tokens = float(floor.desk.limits.packets_per_second)
         self._stall: asyncio.TimerHandle | None = None
         self._timer = floor.desk.loop.call_at(deadline, self._expire_handshake)
         self._transport: asyncio.Transport | None = None
@@ -147,12 +131,15 @@ class Connection(asyncio.Protocol):
         """Return how many packets may be read now."""
         rate, earlier = self._floor.desk.limits.packets_per_second, self._tokens_at
         self._tokens_at = self._seen_at
-        self._tokens = min(rate, self._tokens + int((self._seen_at - earlier) * rate) + 1)
-        return max(self._tokens, 1)
+        self._tokens = min(rate, self._tokens + (self._seen_at - earlier) * rate)
+        if self._tokens < 1:
+            self._slow_down()
+        return int(self._tokens)
 
     def _slow_down(self) -> None:
         self._hold(_RATE)
-        self._floor.desk.loop.call_later(_REFILL_SECONDS, self._speed_up)
+        delay = max(_REFILL_SECONDS, 1 / self._floor.desk.limits.packets_per_second)
+        self._floor.desk.loop.call_later(delay, self._speed_up)
 
     def _speed_up(self) -> None:
         self._seen_at = self._floor.desk.loop.time()
@@ -164,11 +151,9 @@ class Connection(asyncio.Protocol):
             counters.packets_malformed += 1
         if isinstance(error, p.UnsupportedLevelError):
             self.refuse(ConnectCode.UNSUPPORTED_LEVEL, str(error))
-        elif self.is_opening:
-            counters.connections_refused += 1
-            self.close(str(error))
-        else:
-            self.close(str(error))
+            return
+        counters.connections_refused += self.is_opening
+        self.close(str(error))
 
     def _obey(self, packet: p.Packet) -> None:
         if self.is_opening:
@@ -243,44 +228,16 @@ class Connection(asyncio.Protocol):
         self.close("")
 
     def _subscribe(self, packet: p.Subscribe) -> None:
-        codes = tuple(self._grant(topic_filter, qos) for topic_filter, qos in packet.filters)
-        self._answer_when_stored(p.Suback(packet.packet_id, codes))
-        session, floor = self.session, self._floor
-        if session is None:
+        if self.session is None:
             return
+        codes = tuple(grant(self._floor, self.session, *wanted) for wanted in packet.filters)
+        self._answer_when_stored(p.Suback(packet.packet_id, codes))
         for (topic_filter, _), code in zip(packet.filters, codes, strict=True):
             if code != p.SUBSCRIPTION_REFUSED:
-                realm = floor.sessions.realm(session)
-                floor.router.send_retained(realm, session, topic_filter)
-        if self._outbox is not None and not session.lasting:
+                realm = self._floor.sessions.realm(self.session)
+                self._floor.router.send_retained(realm, self.session, topic_filter)
+        if self._outbox is not None and not self.session.lasting:
             self._outbox.pump()
-
-    def _grant(self, topic_filter: str, qos: int) -> int:
-        session, principal, desk = self.session, self.principal, self._floor.desk
-        if session is None or principal is None:
-            return p.SUBSCRIPTION_REFUSED
-        if self._may_subscribe(session, principal, topic_filter):
-            granted = min(qos, _MAX_GRANTED)
-            self._floor.sessions.subscribe(session, topic_filter, granted)
-            desk.counters.subscriptions_granted += 1
-            return granted
-        desk.counters.subscriptions_refused += 1
-        log.warning(
-            "mqtt.subscription_refused",
-            username=principal.username,
-            topic_filter=topic_filter[:200],
-            rule=("may subscribe to " + (", ".join(principal.subscribe) or "nothing"))[:500],
-        )
-        return p.SUBSCRIPTION_REFUSED
-
-    def _may_subscribe(self, session: Session, principal: Principal, topic_filter: str) -> bool:
-        limits, held = self._floor.desk.limits, session.subscriptions
-        return (
-            (topic_filter in held or len(held) < limits.subscriptions)
-            and len(topic_filter.encode()) <= limits.topic_bytes
-            and topic_filter.count("/") < limits.topic_levels
-            and may_subscribe(principal.subscribe, topic_filter)
-        )
 
     def _unsubscribe(self, packet: p.Unsubscribe) -> None:
         if self.session is not None:

@@ -72,9 +72,9 @@ def _unreadable(body: bytes, reason: str) -> log_batch.QuarantineEntry:
     )
 
 
-def wanted_by(batches: Sequence[log_batch.LogBatch]) -> set[Wanted]:
-    """Return every (organization, shape) that the batches name."""
-    return {key for batch in batches for key in batch.shapes}
+def wanted_by(batches: Sequence[log_batch.LogBatch]) -> list[Wanted]:
+    """Return every (organization, shape) that the batches name, the first named first."""
+    return list(dict.fromkeys(key for batch in batches for key in batch.shapes))
 
 
 def build(reached: int, batches: Sequence[log_batch.LogBatch], recall: Recall) -> Slice:
@@ -110,13 +110,17 @@ def _add_rows(
         if place.places is not None:
             values, texts = place.spread(values), texts and place.spread(texts)  # noqa: PLW2901
         row = Row(stream.id, instant, received_at, quality, values, texts, place.partial)
-        if place.partial and key in rows:
-            row = _over(rows[key], row)
-        rows[key] = row
+        rows[key] = _merged(rows[key], row) if key in rows else row
+
+
+def _merged(old: Row, new: Row) -> Row:
+    """Return what holds of two readings of one instant: the one received later, over the other."""
+    if old.received_at > new.received_at:
+        old, new = new, old
+    return _over(old, new) if new.partial else new
 
 
 def _over(old: Row, new: Row) -> Row:
-    """Lay a partial reading over one of the same instant in the same slice."""
     values = [o if n is None else n for o, n in zip(old.values, new.values, strict=False)]
     texts = new.texts
     if old.texts and new.texts:

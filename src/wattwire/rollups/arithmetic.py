@@ -27,13 +27,17 @@ A sum that exceeds the range of a float is None.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from datetime import datetime
+from itertools import pairwise
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from wattwire.model import ChannelKind, to_instant
+from wattwire.rollups.buckets import Instants
 from wattwire.rollups.registers import Entry, RegisterSums, exact_sum, sum_register
 from wattwire.store.rollups import Numbers, Rollup, Series
 
@@ -43,15 +47,18 @@ _INTERVAL: Final = ChannelKind.INTERVAL
 _STATUS: Final = ChannelKind.STATUS
 
 
+_ITEMS: Final = attrgetter(*(field.name for field in fields(Rollup)))
+
+
 class Rows(NamedTuple):
-    """Readings of one stream, ascending, with the nearest ones before and after the hours asked for.
+    """Readings of one stream, ascending, with the nearest ones around the hours asked for.
 
     `values` is float64[n, places] with NaN for none; `texts` holds (time, texts in channel order)
     of readings that have any; `entries[place]` further values of registers: resets, and values from
     further off than the nearest reading.
     """
 
-    times: npt.NDArray[np.int64]
+    times: Instants
     values: npt.NDArray[np.float64]
     texts: Sequence[tuple[int, Sequence[str | None]]] = ()
     entries: dict[int, list[Entry]] = {}  # noqa: RUF012 (never written to)
@@ -60,7 +67,7 @@ class Rows(NamedTuple):
 class _Column(NamedTuple):
     """One channel over consecutive buckets: one item per bucket."""
 
-    count: Sequence[int]
+    counts: Sequence[int]
     mean: Sequence[float | None] | None = None
     minimum: Sequence[float | None] | None = None
     maximum: Sequence[float | None] | None = None
@@ -84,11 +91,8 @@ def hour_rollups(series: Series, bounds: Sequence[int], rows: Rows) -> list[Roll
     are stamped with the end of their interval belong to (start, end] instead.
     """
     edges = np.array(bounds, dtype=np.int64)
-    side = "right" if series.end_stamped else "left"
-    readings = np.diff(np.searchsorted(rows.times, edges, side)).tolist()
-    columns = [
-        _column(series, place, kind, edges, rows) for place, kind in enumerate(series.kinds)
-    ]
+    readings = np.diff(_cuts(rows.times, edges, series)).tolist()
+    columns = [_column(series, place, kind, edges, rows) for place, kind in enumerate(series.kinds)]
     return [
         _hour(series, bounds, index, readings[index], columns)
         if readings[index] or any(_reached(column, index) for column in columns)
@@ -115,7 +119,7 @@ def _hour(
         "h",
         start,
         end,
-        tuple(column.count[index] for column in columns),
+        tuple(column.counts[index] for column in columns),
         _pick(columns, index, lambda column: column.mean),
         _pick(columns, index, lambda column: column.minimum),
         _pick(columns, index, lambda column: column.maximum),
@@ -137,16 +141,14 @@ def _pick(
     )
 
 
-def _column(
-    series: Series, place: int, kind: str | None, edges: npt.NDArray[np.int64], rows: Rows
-) -> _Column:
+def _column(series: Series, place: int, kind: str | None, edges: Instants, rows: Rows) -> _Column:
     if kind == _STATUS:
-        return _status(place, edges, rows, end_stamped=series.end_stamped)
+        return _status(series, place, edges, rows)
     if kind is None:
         return _Column([0] * (len(edges) - 1))
     present = np.isfinite(rows.values[:, place])
     times, values = rows.times[present], rows.values[present, place]
-    cuts = np.searchsorted(times, edges, "right" if series.end_stamped else "left")
+    cuts = _cuts(times, edges, series)
     counts = np.diff(cuts).tolist()
     if kind == _ACCUMULATING:
         entries = rows.entries.get(place, [])
@@ -165,8 +167,13 @@ def _column(
     )
 
 
+def _cuts(times: Instants, edges: Instants, series: Series) -> npt.NDArray[np.intp]:
+    """Return where each bucket's readings begin; those of the last end where the last cut says."""
+    return np.searchsorted(times, edges, "right" if series.end_stamped else "left")
+
+
 def _chunks(values: list[float], cuts: list[int]) -> list[list[float]]:
-    return [values[low:high] for low, high in zip(cuts, cuts[1:], strict=False)]
+    return [values[low:high] for low, high in pairwise(cuts)]
 
 
 def _mean(values: list[float]) -> float | None:
@@ -177,17 +184,15 @@ def _mean(values: list[float]) -> float | None:
     return total / len(values) if total is not None else exact_sum(v / len(values) for v in values)
 
 
-def _status(
-    place: int, edges: npt.NDArray[np.int64], rows: Rows, *, end_stamped: bool
-) -> _Column:
+def _status(series: Series, place: int, edges: Instants, rows: Rows) -> _Column:
     said = [
         (time, text)
         for time, texts in rows.texts
         if place < len(texts) and (text := texts[place]) is not None
     ]
     times = np.array([time for time, _ in said], dtype=np.int64)
-    cuts = np.searchsorted(times, edges, "right" if end_stamped else "left").tolist()
-    chunks = [said[low:high] for low, high in zip(cuts, cuts[1:], strict=False)]
+    cuts = _cuts(times, edges, series).tolist()
+    chunks = [said[low:high] for low, high in pairwise(cuts)]
     return _Column(
         [len(chunk) for chunk in chunks],
         text=[_most_frequent(text for _, text in chunk) for chunk in chunks],
@@ -258,21 +263,15 @@ def _weighted_mean(children: Sequence[Rollup], place: int) -> float | None:
 
 
 def same_values(one: Rollup, other: Rollup) -> bool:
-    """Tell whether two rollups say the same. A channel that is new and has no value changes nothing."""
-    if one[:4] != other[:4] or one[-2:] != other[-2:]:
-        return False
-    return all(_same(a, b) for a, b in zip(one[4:-2], other[4:-2], strict=True))
+    """Tell whether two rollups say the same; a new channel without a value says nothing."""
+    return one == other or all(
+        _padded(a, b) == _padded(b, a) for a, b in zip(_ITEMS(one), _ITEMS(other), strict=True)
+    )
 
 
-def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    if one == other:
-        return True
-    width = max(len(one), len(other))
-    return _padded(one, width) == _padded(other, width)
-
-
-def _padded(values: tuple[Any, ...], width: int) -> tuple[Any, ...]:
-    """Fill up with None, which says the same as a count of 0."""
-    return tuple(value or None if isinstance(value, int) else value for value in values) + (
-        None,
-    ) * (width - len(values))
+def _padded(item: Any, other: Any) -> Any:
+    """Fill up a shorter tuple with None, which says the same as a count of 0."""
+    if not isinstance(item, tuple):
+        return item
+    said = tuple((value or None) if isinstance(value, int) else value for value in item)
+    return said + (None,) * (len(other) - len(item))

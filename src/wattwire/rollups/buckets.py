@@ -82,7 +82,7 @@ def _find_change(zone: tzinfo, low: int, high: int) -> int:
 
 @lru_cache(maxsize=4096)
 def _offsets(zone: tzinfo, era: int) -> _Offsets:
-    """Find the changes of an era and a year around it by looking at each day (zoneinfo lists none)."""
+    """Find an era's changes by looking at each day, a year around included; zoneinfo lists none."""
     step = DAY // _SECOND
     low = (era * _ERA - _MARGIN) // _SECOND
     high = ((era + 1) * _ERA + _MARGIN) // _SECOND

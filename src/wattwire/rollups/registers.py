@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from wattwire.rollups.buckets import DAY
+from wattwire.rollups.buckets import DAY, Instants
 from wattwire.rollups.marking import CLOCK_TOLERANCE
 
 #: A value older than this is not what a later one is counted from.
@@ -63,10 +63,10 @@ class _Part(NamedTuple):
 
 
 def sum_register(
-    times: npt.NDArray[np.int64],
+    times: Instants,
     values: npt.NDArray[np.float64],
     entries: Sequence[Entry],
-    edges: npt.NDArray[np.int64],
+    edges: Instants,
     *,
     detect_resets: bool,
 ) -> list[RegisterSums | None]:
@@ -94,12 +94,12 @@ def sum_register(
 
 
 def _order(
-    times: npt.NDArray[np.int64],
+    times: Instants,
     values: npt.NDArray[np.float64],
     entries: Sequence[Entry],
     *,
     detect_resets: bool,
-) -> tuple[_Steps, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+) -> tuple[_Steps, Instants, Instants]:
     """Return all entries in order, their times, and keys that put a START behind its instant."""
     types = np.zeros(len(times), dtype=np.int64)
     if entries:

@@ -66,7 +66,7 @@ class Tally:
 async def keep_trying(
     visit: Callable[[], Awaitable[bool]], tally: Tally, stop: asyncio.Event
 ) -> None:
-    """Call `visit` until it returns True or `stop` is set; again, after a pause, when it is cut off.
+    """Call `visit` until it returns True or `stop` is set; after a pause when it was cut off.
 
     `visit` returns False when it got somewhere and wants to come again. After 20 failures in a row
     ConnectionLostError is raised, RefusedByPeerError at the first.

@@ -8,6 +8,7 @@ the next session of the same client id, so that nothing depends on what this pro
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -209,15 +210,18 @@ class Session:
 
     # -- messages --------------------------------------------------------------------------
 
-    async def receive(self, limit: int = 512) -> list[Incoming]:
+    async def receive(self, limit: int = 512, seconds: float | None = None) -> list[Incoming]:
         """Wait for messages and return up to `limit` of them, oldest first.
+
+        With `seconds`, wait no longer than that and return none when none came.
 
         Raises ConnectionLostError once the connection is gone, even when messages are left: they
         could not be acknowledged any more and come again in the next session.
         """
-        while self._lost is None and not self._messages:
+        if self._lost is None and not self._messages:
             self._arrived.clear()
-            await self._arrived.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), seconds)
         if self._lost is not None:
             raise self._lost
         messages = self._messages

@@ -29,6 +29,8 @@ from typing import Final, Literal, NamedTuple, Self
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from wattwire.formats.sparkplug_state import state_payload
+from wattwire.formats.sparkplug_topics import state_topic
 from wattwire.model import Decoded, RefusedError
 from wattwire.sources._mqtt_client import (
     Incoming,
@@ -44,6 +46,7 @@ from wattwire.sources.contract import Intake, SourceContext, SourceSettings, Sou
 from wattwire.sources.routing import Format, Publisher, TopicDecoder
 
 MESSAGES_PER_ACCEPT: Final = 512
+TICK_SECONDS: Final = 1.0
 REMEMBERED_TOPICS: Final = 100_000
 
 log = structlog.get_logger()
@@ -156,9 +159,8 @@ def _peer(settings: Settings, worker: int, started_at_ms: int) -> Peer:
 
 
 def _state(host_id: str, timestamp_ms: int, *, online: bool) -> tuple[str, bytes]:
-    """Return topic and payload of a host application's STATE (Sparkplug 3.0)."""
-    word = b"true" if online else b"false"
-    return f"spBv1.0/STATE/{host_id}", b'{"online":%s,"timestamp":%d}' % (word, timestamp_ms)
+    """Return topic and payload of a host application's STATE."""
+    return state_topic(host_id), state_payload(online=online, timestamp=timestamp_ms)
 
 
 async def run(settings: Settings, intake: Intake, context: SourceContext) -> None:
@@ -214,6 +216,7 @@ class _Reader:
         self._publisher = Publisher(context.organization_id, context.zone_of)
         self._requests: list[tuple[str, bytes]] = []
         self._decoder = TopicDecoder(self._request)
+        self._ticked_at = 0
 
     def _request(self, _publisher: Publisher, topic: str, payload: bytes) -> None:
         self._requests.append((topic, payload))
@@ -221,12 +224,22 @@ class _Reader:
     async def read(self, session: Session) -> None:
         """Hand over, then acknowledge, for ever."""
         while True:
-            messages = await session.receive(MESSAGES_PER_ACCEPT)
+            messages = await session.receive(MESSAGES_PER_ACCEPT, TICK_SECONDS)
             await self._hand_over(messages)
             session.acknowledge(messages)
+            await self._tick()
             requests, self._requests = self._requests, []
             for topic, payload in requests:
                 await session.publish(topic, payload)
+
+    async def _tick(self) -> None:
+        """Once a second, let Sparkplug's waiting times run out."""
+        now = time.time_ns() // 1000
+        if now - self._ticked_at < TICK_SECONDS * 1_000_000:
+            return
+        self._ticked_at = now
+        for publisher, decoded in self._decoder.due(now):
+            await self._intake.accept(publisher.organization_id, (), statuses=decoded.statuses)
 
     async def _hand_over(self, messages: Sequence[Incoming]) -> None:
         """Return once each message is durable, as readings or in quarantine."""

@@ -15,7 +15,7 @@ Formats of a publisher:
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 from uuid import UUID
@@ -24,7 +24,8 @@ import msgspec
 
 from wattwire.formats import json_readings, smart_meter, sparkplug_json, telemetry
 from wattwire.formats.refusals import decode_json
-from wattwire.formats.sparkplug_state import SparkplugHost
+from wattwire.formats.sparkplug_state import EdgeId, SparkplugHost, rebirth_command
+from wattwire.formats.sparkplug_topics import command_topic, is_state
 from wattwire.model import Decoded, Reading, RefusedError
 from wattwire.sources.contract import ZoneOf
 
@@ -32,7 +33,6 @@ Format: TypeAlias = Literal["auto", "json", "netneural", "smart_meter", "sparkpl
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 SPARKPLUG: Final = "spBv1.0/"
-STATE: Final = "spBv1.0/STATE/"
 NETNEURAL: Final = "netneural/"
 
 _ONE_VALUE: Final = msgspec.json.Decoder(msgspec.Raw)
@@ -63,7 +63,7 @@ class TopicDecoder:
 
     def __init__(self, request: Request = _unheard) -> None:
         self._request = request
-        self._hosts: dict[tuple[UUID, str], SparkplugHost] = {}
+        self._hosts: dict[tuple[UUID, str], tuple[SparkplugHost, Publisher]] = {}
         self._decoders = {
             "auto": self._auto,
             "json": _json,
@@ -85,6 +85,19 @@ class TopicDecoder:
             raise RefusedError(f"there is no format {format_name[:40]!r}")
         return decoder(topic, payload, publisher, now)
 
+    def due(self, now: int) -> list[tuple[Publisher, Decoded]]:
+        """Return what the passing of time leads to, and request rebirths; call it once a second.
+
+        Each item names a publisher of the organization and namespace it belongs to.
+        """
+        outcome = []
+        for host, publisher in self._hosts.values():
+            step = host.due(now)
+            self._ask(publisher, step.rebirth, now)
+            if step.decoded.statuses:
+                outcome.append((publisher, step.decoded))
+        return outcome
+
     def forget(self, organization_id: UUID, namespace: str = "") -> None:
         """Drop the Sparkplug state of a namespace: the next data asks for births."""
         self._hosts.pop((organization_id, namespace), None)
@@ -98,17 +111,25 @@ class TopicDecoder:
 
     def _sparkplug(self, topic: str, payload: bytes, publisher: Publisher, now: int) -> Decoded:
         if payload[:1] == b"{":
-            if topic.startswith(STATE):
-                return Decoded(notes=("the STATE of a host application",))
+            if is_state(topic):
+                return Decoded(notes=("the state of a host application",))
             return sparkplug_json.decode(topic, payload, now)
-        return self._host_of(publisher).take(topic, payload, now)
+        step = self._host_of(publisher).take(topic, payload, now)
+        self._ask(publisher, step.rebirth, now)
+        if step.refused is not None:
+            raise step.refused
+        return step.decoded
 
     def _host_of(self, publisher: Publisher) -> SparkplugHost:
         key = (publisher.organization_id, publisher.namespace)
-        host = self._hosts.get(key)
-        if host is None:
-            host = self._hosts[key] = SparkplugHost()
-        return host
+        known = self._hosts.get(key)
+        if known is None:
+            known = self._hosts[key] = (SparkplugHost(), publisher)
+        return known[0]
+
+    def _ask(self, publisher: Publisher, edges: Sequence[EdgeId], now: int) -> None:
+        for group, edge in edges:
+            self._request(publisher, command_topic(group, edge), rebirth_command(now))
 
 
 def _smart_meter(_topic: str, payload: bytes, publisher: Publisher, _now: int) -> Decoded:

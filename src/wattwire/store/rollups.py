@@ -5,7 +5,9 @@ bucket again, which `forget_stale` notices, so that no change is lost and no wri
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -25,7 +27,8 @@ _LAST: Final = datetime(9999, 12, 30, tzinfo=UTC)
 Numbers = tuple[float | None, ...]
 
 
-class Rollup(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rollup:
     """What one bucket of one stream adds up to: one tuple per statistic, in channel order.
 
     What a channel's kind does not have, or what has no value in the bucket, is None.
@@ -46,6 +49,9 @@ class Rollup(NamedTuple):
     texts: tuple[str | None, ...]  #: status: the most frequent value
     readings: int  #: rows in the bucket
     completeness: float | None  #: share of the expected readings, 0 to 1; None: not known
+
+
+_FIELDS: Final = attrgetter(*(field.name for field in fields(Rollup)))
 
 
 class Series(NamedTuple):
@@ -76,7 +82,7 @@ class Span(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Readings of one stream, in no order: times int64[n] in µs, values float64[n, width], NaN for none."""
+    """Readings of one stream, in no order: times int64[n] in µs, values float64[n, width]/NaN."""
 
     times: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
@@ -138,9 +144,7 @@ async def forget_stale(connection: Any, bucket: str, taken: Sequence[Stale]) -> 
     await connection.execute(_SQL.forget_stale, bucket, *_columns(taken, 3))
 
 
-async def mark_stale(
-    connection: Any, bucket: str, starts: Iterable[tuple[int, datetime]]
-) -> None:
+async def mark_stale(connection: Any, bucket: str, starts: Iterable[tuple[int, datetime]]) -> None:
     """Mark (stream, start) buckets of a kind to be computed again."""
     pairs = list(starts)
     if pairs:
@@ -238,9 +242,7 @@ async def find_next_values(connection: Any, wanted: Sequence[Wanted]) -> list[Va
     return await _find_values(connection, _SQL.find_next_values, wanted)
 
 
-async def _find_values(
-    connection: Any, query: str, wanted: Sequence[Wanted]
-) -> list[Value | None]:
+async def _find_values(connection: Any, query: str, wanted: Sequence[Wanted]) -> list[Value | None]:
     found: list[Value | None] = [None] * len(wanted)
     if wanted:
         arguments = (
@@ -270,9 +272,7 @@ async def read_stored(
     return {(row["stream_id"], row["start"]): _rollup(row) for row in rows}
 
 
-async def read_children(
-    connection: Any, bucket: str, spans: Sequence[Span]
-) -> list[list[Rollup]]:
+async def read_children(connection: Any, bucket: str, spans: Sequence[Span]) -> list[list[Rollup]]:
     """Return the rollups of kind `bucket` that begin in each span, oldest first."""
     found: list[list[Rollup]] = [[] for _ in spans]
     for row in await connection.fetch(_SQL.read_children, bucket, *_spans(spans)):
@@ -283,7 +283,7 @@ async def read_children(
 async def write_rollups(connection: Any, rollups: Sequence[Rollup]) -> None:
     """Insert or replace rollups, except of streams that are gone."""
     if rollups:
-        await connection.executemany(_SQL.write_rollup, rollups)
+        await connection.executemany(_SQL.write_rollup, map(_FIELDS, rollups))
 
 
 async def delete_rollups(
@@ -309,9 +309,7 @@ async def read_rollups(
     `cursor` is the (stream_id, start) of the last one of the page before.
     """
     after = cursor or (None, None)
-    rows = await connection.fetch(
-        _SQL.list_rollups, stream_ids, bucket, start, end, *after, limit
-    )
+    rows = await connection.fetch(_SQL.list_rollups, stream_ids, bucket, start, end, *after, limit)
     return [_rollup(row) for row in rows]
 
 
@@ -336,8 +334,9 @@ async def mark_deleted(
 
 
 def _rollup(row: Any) -> Rollup:
-    stream_id, bucket, start, end, *arrays, readings, completeness = row
-    return Rollup(stream_id, bucket, start, end, *map(tuple, arrays), readings, completeness)
+    """Read a row whose columns are in the order of the fields."""
+    items: list[Any] = [tuple(item) if isinstance(item, list) else item for item in row]
+    return Rollup(*items)
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

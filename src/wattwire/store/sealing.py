@@ -4,12 +4,15 @@ What is secret is what the settings model types as `SecretStr`, wherever it stan
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 Tree = dict[str, Any]
+
+#: What sealed settings are bound to: nothing sealed for another purpose opens as settings.
+SEALING: Final = "settings"
 
 
 class Sealer(Protocol):
@@ -23,16 +26,19 @@ class Sealer(Protocol):
 
 
 def part(settings: BaseModel) -> tuple[Tree, Tree]:
-    """Return (what may be shown, what must be sealed) as JSON values; empty branches are left out."""
-    return _part(settings.model_dump(mode="python"))
+    """Return (what may be shown, what must be sealed) as JSON values; empty branches are left out.
+
+    A list that holds a secret anywhere is a secret as a whole.
+    """
+    return _part(settings.model_dump(mode="python"), settings.model_dump(mode="json"))
 
 
-def _part(tree: Mapping[str, Any]) -> tuple[Tree, Tree]:
+def _part(values: Mapping[str, Any], plain: Mapping[str, Any]) -> tuple[Tree, Tree]:
     public: Tree = {}
     secret: Tree = {}
-    for name, value in tree.items():
+    for name, value in values.items():
         if isinstance(value, Mapping):
-            shown, hidden = _part(value)
+            shown, hidden = _part(value, plain[name])
             if shown or not hidden:
                 public[name] = shown
             if hidden:
@@ -40,19 +46,25 @@ def _part(tree: Mapping[str, Any]) -> tuple[Tree, Tree]:
         elif _holds_secret(value):
             secret[name] = _reveal(value)
         else:
-            public[name] = msgspec.to_builtins(value, enc_hook=str)
+            public[name] = plain[name]
     return public, secret
 
 
 def _holds_secret(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_secret(item) for item in value.values())
     if isinstance(value, list | tuple):
         return any(_holds_secret(item) for item in value)
     return isinstance(value, SecretStr | SecretBytes)
 
 
 def _reveal(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _reveal(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_reveal(item) for item in value]
+    if not isinstance(value, SecretStr | SecretBytes):
+        return value
     revealed = value.get_secret_value()
     return revealed.decode() if isinstance(revealed, bytes) else revealed
 

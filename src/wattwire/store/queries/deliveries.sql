@@ -99,15 +99,15 @@ FROM unnest($1::int[], $2::bigint[], $3::int[]) AS g(integration_id, sequence, b
 WHERE d.integration_id = g.integration_id AND d.sequence = g.sequence
 
 -- name: set_state
--- Returns the status before.
+-- Returns the status before; nothing when the integration is gone.
 WITH old AS (SELECT status FROM integration_state WHERE integration_id = $1 FOR UPDATE)
 INSERT INTO integration_state AS s (integration_id, status, reason, parked, failures, probe_at,
                                     changed_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+SELECT id, $2, $3, $4, $5, $6, $7 FROM integration WHERE id = $1
 ON CONFLICT (integration_id) DO UPDATE SET
     status = excluded.status, reason = excluded.reason, parked = excluded.parked,
     failures = excluded.failures, probe_at = excluded.probe_at, changed_at = excluded.changed_at
-RETURNING coalesce((SELECT status FROM old), 'active')
+RETURNING coalesce((SELECT status FROM old), 'active') AS was
 
 -- name: disable
 UPDATE integration SET enabled = false WHERE id = $1

@@ -36,8 +36,10 @@ SELECT count(*) FROM gone
 -- name: discard_orphans
 -- What is queued for an integration that no longer exists, a slice at a time.
 WITH orphan AS (
-    SELECT d.integration_id, d.sequence FROM delivery d
-    JOIN integration i ON i.id = d.integration_id
+    SELECT q.integration_id, q.sequence FROM integration i
+    CROSS JOIN LATERAL (
+        SELECT integration_id, sequence FROM delivery WHERE integration_id = i.id LIMIT $1
+    ) AS q
     WHERE i.deleted_at IS NOT NULL LIMIT $1
 ), gone AS (
     DELETE FROM delivery d USING orphan o

@@ -26,6 +26,7 @@ SELECT u.wanted, s.id AS stream_id, s.uuid AS stream_uuid, s.stamp, s.interval_s
 FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS u(organization_id, key, path, wanted)
 JOIN device d ON d.organization_id = u.organization_id AND d.key = u.key
 JOIN stream s ON s.device_id = d.id AND s.path = u.path
+ORDER BY u.wanted
 
 -- name: insert_channels
 -- Append channels to their streams; a name that is there already keeps its place.

@@ -62,7 +62,9 @@ WITH given AS (
     SELECT * FROM unnest($2::uuid[], $3::timestamptz[]) WITH ORDINALITY AS g(id, created_at, place)
 ), queued AS (
     INSERT INTO delivery (integration_id, event_id, event_created_at, message_id)
-    SELECT $1, id, created_at, replace(id::text, '-', '') || '-' || $1::int || '-' || $4
+    SELECT $1, id, created_at,
+           CASE WHEN $4::text IS NULL THEN NULL
+                ELSE replace(id::text, '-', '') || '-' || $1::int || '-' || $4 END
     FROM given ORDER BY place
     RETURNING 1
 )

@@ -1,0 +1,102 @@
+"""How one integration is to be served: its configuration, read once and checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from wattwire.delivery.backoff import Policy
+from wattwire.delivery.rendering import Format, find_format
+from wattwire.delivery.verdicts import merged
+from wattwire.integrations.contract import (
+    ConfigurationError,
+    IntegrationSettings,
+    IntegrationType,
+    Limits,
+    Verdict,
+)
+from wattwire.store.deliveries import LaneRow
+from wattwire.store.sealing import Sealer, join
+
+#: Calls under way of an integration that sets no limit.
+WIDEST: Final = 100
+#: A wrong number must not turn an outage into an endless loop.
+_MOST_ATTEMPTS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything the engine needs to know of one integration."""
+
+    id: int
+    organization_id: UUID
+    name: str
+    kind: IntegrationType[Any]
+    settings: IntegrationSettings
+    address: str
+    form: Format
+    limits: Limits  #: the type's, and what the integration allows a message at most
+    rate_per_minute: int | None
+    width: int  #: calls under way
+    verdicts: Mapping[str, Verdict]
+    policy: Policy
+    max_age: timedelta
+    timeout_seconds: float
+    updated_at: datetime
+
+
+def plan_of(row: LaneRow, types: Mapping[str, IntegrationType[Any]], sealer: Sealer) -> Plan:
+    """Return the plan of a stored integration.
+
+    Raises ConfigurationError with one sentence that tells what is missing or wrong.
+    """
+    kind = types.get(row.type)
+    if kind is None:
+        raise ConfigurationError(f"There is no integration type {row.type}")
+    settings = _settings(row, kind, sealer)
+    return Plan(
+        id=row.id,
+        organization_id=UUID(int=row.organization_id.int),
+        name=row.name,
+        kind=kind,
+        settings=settings,
+        address=kind.address(settings),
+        form=find_format(row.format or kind.format),
+        limits=_limits(kind, row.max_payload_bytes),
+        rate_per_minute=row.rate_per_minute,
+        width=1 if kind.ordered(settings) else min(row.max_concurrent or WIDEST, WIDEST),
+        verdicts=merged(kind.verdicts, row.outcomes),
+        policy=Policy(tuple(row.schedule_seconds or kind.schedule(settings))[:_MOST_ATTEMPTS]),
+        max_age=timedelta(seconds=row.max_age_seconds),
+        timeout_seconds=kind.timeout_seconds(settings),
+        updated_at=row.updated_at,
+    )
+
+
+def _settings(row: LaneRow, kind: IntegrationType[Any], sealer: Sealer) -> IntegrationSettings:
+    try:
+        given = join(row.settings, row.secrets, sealer)
+    except Exception as error:  # whatever the key's owner raises: the secrets cannot be opened
+        raise ConfigurationError(
+            "The secrets were sealed with another key: enter them again"
+        ) from error
+    try:
+        settings: IntegrationSettings = kind.settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{where}: {first['msg']}" if where else first["msg"]) from error
+    return settings
+
+
+def _limits(kind: IntegrationType[Any], payload: int | None) -> Limits:
+    return kind.limits if payload is None else _capped(kind.limits, payload)
+
+
+def _capped(limits: Limits, payload: int) -> Limits:
+    """Return the limits unchanged: what a single message may hold is checked on its own."""
+    del payload
+    return limits

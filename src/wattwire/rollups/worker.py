@@ -1,0 +1,146 @@
+"""The task that keeps rollups up to date, for as long as it holds the lease."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+import asyncpg
+import structlog
+
+from wattwire.rollups.recompute import (
+    KINDS,
+    SLICE_BUCKETS,
+    OnChanged,
+    Patience,
+    Slice,
+    ignore_changes,
+    recompute_slice,
+)
+from wattwire.store import rollups as store
+
+#: Days are not kept waiting for ever while hours keep coming.
+SLICES_PER_PASS: Final = 20
+#: How long buckets that cannot be computed are left alone.
+POSTPONE: Final = timedelta(minutes=5)
+RETRY_SECONDS: Final = 1.0
+LONGEST_RETRY_SECONDS: Final = 30.0
+
+log = structlog.get_logger()
+
+
+class RollupWorker:
+    """Recomputes stale buckets soon after they become quiet.
+
+    `holds` says whether this process owns the lease; several owners at once do no harm.
+    `on_changed` runs in the transaction that writes the rollups, `after_commit` once it is
+    committed. What is marked by other processes is noticed within `poll_seconds`.
+    """
+
+    def __init__(
+        self,
+        pool: Any,
+        *,
+        patience: Patience,
+        holds: Callable[[], bool] = lambda: True,
+        on_changed: OnChanged = ignore_changes,
+        after_commit: Callable[[], None] = lambda: None,
+        poll_seconds: float = 0.2,
+    ) -> None:
+        self._pool = pool
+        self._patience = patience
+        self._holds = holds
+        self._on_changed = on_changed
+        self._after_commit = after_commit
+        self._poll_seconds = poll_seconds
+        self.wake = asyncio.Event()  #: set by whoever marks buckets in this process
+        self.settled = 0  #: stale buckets settled since the start
+        self.changed = 0  #: rollups changed since the start
+
+    async def run(self) -> None:
+        """Work until cancelled. Database failures are retried, with a growing pause."""
+        pause = RETRY_SECONDS
+        while True:
+            try:
+                await self._work()
+                pause = RETRY_SECONDS
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                log.warning("rollups.pass_failed", error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+
+    async def _work(self) -> None:
+        """Pass over the stale buckets until nothing is due, then wait for more."""
+        began = time.monotonic()
+        worked = self._holds() and await self.work_through()
+        if not worked:
+            # Looking costs more the more is waiting to become quiet: at most a tenth of the time.
+            await self._rest(max(self._poll_seconds, 9 * (time.monotonic() - began)))
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self.wake.wait(), timeout=seconds)
+        except TimeoutError:
+            return
+        self.wake.clear()
+        # Whoever wakes us has just marked something, which is due only after the quiet time.
+        await asyncio.sleep(min(self._poll_seconds, self._patience.quiet.total_seconds()))
+
+    async def work_through(self) -> bool:
+        """Compute what is due: hours, then days, then months; tell whether there was anything."""
+        worked = False
+        for kind in KINDS:
+            for _ in range(SLICES_PER_PASS):
+                if not self._holds() or not await self._slice(kind):
+                    break
+                worked = True
+        return worked
+
+    async def _slice(self, kind: str) -> int:
+        """Compute one slice; when that fails, find the stream to blame and set it aside."""
+        try:
+            done = await self._compute(kind, SLICE_BUCKETS)
+        except (ArithmeticError, ValueError, TypeError, LookupError, asyncpg.DataError) as error:
+            log.warning("rollups.slice_failed", kind=kind, error=f"{type(error).__name__}: {error}")
+            return await self._slice_by_one(kind)
+        return done.taken
+
+    async def _slice_by_one(self, kind: str) -> int:
+        settled = 0
+        for _ in range(SLICE_BUCKETS):
+            try:
+                done = await self._compute(kind, 1)
+            except (ArithmeticError, ValueError, TypeError, LookupError, asyncpg.DataError):
+                await self._set_first_aside(kind)
+                continue
+            if not done.taken:
+                break
+            settled += done.taken
+        return settled
+
+    async def _compute(self, kind: str, limit: int) -> Slice:
+        done = await recompute_slice(
+            self._pool, kind, self._patience, self._on_changed, limit=limit
+        )
+        self.settled += done.taken
+        self.changed += len(done.changed)
+        if done.changed:
+            self._after_commit()
+        return done
+
+    async def _set_first_aside(self, kind: str) -> None:
+        """Leave the stream whose bucket could not be computed alone for a while."""
+        patience = self._patience
+        async with self._pool.acquire() as connection, connection.transaction():
+            taken = await store.take_stale(
+                connection,
+                kind,
+                now=patience.now,
+                quiet=patience.quiet,
+                quiet_limit=patience.quiet_limit,
+                limit=1,
+            )
+            streams = [some.stream_id for some in taken]
+            log.error("rollups.stream_postponed", kind=kind, streams=streams)
+            await store.postpone_stale(connection, streams, now=patience.now, delay=POSTPONE)

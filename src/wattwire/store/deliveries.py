@@ -1,0 +1,351 @@
+"""The queue of deliveries and what becomes of its rows. Used by whoever owns the integration."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from wattwire.model import Event
+from wattwire.store.queries import load
+
+_SQL: Final = load("deliveries")
+
+#: What a statement may raise although nothing is wrong with it: try again later.
+TROUBLE: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+_ATTEMPT_COLUMNS: Final = (
+    "integration_id", "organization_id", "message_id", "event_id", "event_created_at", "topic",
+    "device_key", "number", "started_at", "duration_ms", "outcome", "reason", "receipt", "address",
+    "test", "probe",
+)  # fmt: skip
+
+
+class Want(NamedTuple):
+    """How much of one integration's queue to fetch."""
+
+    integration_id: int
+    after: int  #: sequence after which new rows begin
+    fresh: int  #: at most so many new rows
+    due: int = 0  #: at most so many rows whose time has come again
+    every: bool = False  #: new rows or not: whatever comes after the position
+
+
+class Queued(NamedTuple):
+    """One row of the queue with its event; None when the event is no longer kept."""
+
+    integration_id: int
+    sequence: int
+    attempts: int
+    burnt: int
+    queued_at: datetime
+    due_at: datetime | None
+    message_id: str
+    event_id: UUID
+    event_created_at: datetime
+    event: Event | None
+
+
+class AttemptRow(NamedTuple):
+    """One call to an integration for one message, in the order of the table's columns."""
+
+    integration_id: int
+    organization_id: UUID
+    message_id: str
+    event_id: UUID | None
+    event_created_at: datetime | None
+    topic: str
+    device_key: str
+    number: int
+    started_at: datetime
+    duration_ms: float
+    outcome: str  #: delivered, retry, rejected
+    reason: str = ""
+    receipt: str = ""
+    address: str = ""
+    test: bool = False
+    probe: bool = False
+
+
+class Again(NamedTuple):
+    """A row that stays in the queue."""
+
+    sequence: int
+    attempts: int
+    burnt: int
+    due_at: datetime | None
+
+
+class Dead(NamedTuple):
+    """A row that becomes a dead letter."""
+
+    sequence: int
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """What an integration is from now on, and what to say of it if it was not so before."""
+
+    status: str
+    reason: str = ""
+    parked: bool = False
+    failures: int = 0
+    probe_at: datetime | None = None
+    disable: bool = False  #: switch the integration off
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What one call, or one decision without a call, did to rows of one integration."""
+
+    integration_id: int
+    lease: str
+    epoch: int
+    at: datetime
+    delivered: Sequence[int] = ()  #: sequences
+    dead: Sequence[Dead] = ()
+    again: Sequence[Again] = ()
+    refunds: Sequence[tuple[int, int]] = ()  #: (sequence, burnt)
+    attempts: Sequence[AttemptRow] = ()
+    state: StateChange | None = None
+
+
+class Figures(NamedTuple):
+    """What people see of an integration at work; a second old at most."""
+
+    integration_id: int
+    in_flight: int
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+
+
+async def prepare(connection: Any) -> None:
+    """Make a connection fit for the statements of this module, until it is given back."""
+    await connection.execute(_SQL.prefer_indexes)
+
+
+async def fetch(connection: Any, wants: Sequence[Want], now: datetime) -> list[Queued]:
+    """Return the rows wanted by each integration, of each in the order of its queue."""
+    ids, after, fresh, due, every = (list(column) for column in zip(*wants, strict=True))
+    rows = await connection.fetch(_SQL.fetch, ids, after, fresh, due, every, now)
+    return [_queued(row) for row in rows]
+
+
+def _queued(row: Any) -> Queued:
+    (integration_id, sequence, attempts, burnt, queued_at, due_at, message_id, event_id,
+     event_created_at, organization_id, topic, device_id, stream, time, severity, data) = row  # fmt: skip
+    event = None
+    if data is not None:
+        event = _event(
+            event_id, organization_id, topic, device_id, stream, time, severity, _body(data)
+        )
+    if message_id is None:
+        message_id = f"{event_id.hex}-{integration_id}"
+    return Queued(
+        integration_id, sequence, attempts, burnt, queued_at, due_at, message_id, event_id,
+        event_created_at, event,
+    )  # fmt: skip
+
+
+class _Device(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    type: str
+
+
+class _Body(msgspec.Struct, frozen=True):
+    device: _Device
+    data: dict[str, Any]
+
+
+_body: Final = msgspec.json.Decoder(_Body).decode
+
+
+def _event(
+    event_id: Any,
+    organization_id: Any,
+    topic: str,
+    device_id: int | None,
+    stream: str,
+    time: datetime,
+    severity: str,
+    body: _Body,
+) -> Event:
+    device = body.device
+    return Event(
+        UUID(int=event_id.int), topic, UUID(int=organization_id.int), time, body.data, device_id,
+        device.id, device.name, device.type, stream, severity,
+    )  # fmt: skip
+
+
+async def find_work(
+    connection: Any, places: Sequence[tuple[int, int, int]]
+) -> list[tuple[int, int]]:
+    """Return (integration, sequence) of rows due at once.
+
+    `places` are (integration, position, how many at most).
+    """
+    columns = (list(column) for column in zip(*places, strict=True))
+    return [tuple(row) for row in await connection.fetch(_SQL.find_work, *columns)]
+
+
+async def next_due(
+    connection: Any, integration_ids: Sequence[int], now: datetime
+) -> dict[int, datetime]:
+    """Return when the next row of each integration becomes due after `now`."""
+    rows = await connection.fetch(_SQL.next_due, list(integration_ids), now)
+    return {row["integration_id"]: row["due_at"] for row in rows}
+
+
+async def find_expired(
+    connection: Any, cutoffs: Sequence[tuple[int, datetime]], limit: int
+) -> list[tuple[int, int]]:
+    """Return (integration, sequence) of rows queued before their integration's cutoff."""
+    ids, times = (list(column) for column in zip(*cutoffs, strict=True))
+    return [tuple(row) for row in await connection.fetch(_SQL.find_expired, ids, times, limit)]
+
+
+async def settle(
+    connection: Any, settlements: Sequence[Settlement]
+) -> list[tuple[Settlement, str]]:
+    """Write what happened, in the caller's transaction; return state changes with what was before.
+
+    Counters follow the rows that really left the queue, so that they add up whoever else was at
+    them. Whoever no longer holds its lease may report a success, which is a fact, and attempts;
+    its verdicts are left to the new owner.
+    """
+    valid = await _valid_leases(connection, settlements)
+    owned = [s for s in settlements if s.lease in valid and valid[s.lease] == s.epoch]
+    await _settle_delivered(connection, settlements)
+    await _settle_dead(connection, owned)
+    await _settle_again(connection, owned)
+    await _write_attempts(connection, settlements)
+    return await _change_states(connection, owned)
+
+
+async def _valid_leases(connection: Any, settlements: Sequence[Settlement]) -> dict[str, int]:
+    claimed = {(s.lease, s.epoch) for s in settlements}
+    names, epochs = [name for name, _ in claimed], [epoch for _, epoch in claimed]
+    rows = await connection.fetch(_SQL.valid_leases, names, epochs)
+    held = {row["name"] for row in rows}
+    return {name: epoch for name, epoch in sorted(claimed) if name in held}
+
+
+async def _settle_delivered(connection: Any, settlements: Iterable[Settlement]) -> None:
+    pairs = [(s.integration_id, sequence) for s in settlements for sequence in s.delivered]
+    if pairs:
+        await connection.execute(_SQL.settle_delivered, *_columns(pairs))
+
+
+async def _settle_dead(connection: Any, settlements: Sequence[Settlement]) -> None:
+    rows = [(s.integration_id, d.sequence, d.attempts, _clean(d.reason)) for s in settlements for d in s.dead]
+    if rows:
+        await connection.execute(_SQL.settle_dead, *_columns(rows), settlements[0].at)
+
+
+async def _settle_again(connection: Any, settlements: Iterable[Settlement]) -> None:
+    settlements = list(settlements)
+    again = [(s.integration_id, *row) for s in settlements for row in s.again]
+    if again:
+        await connection.execute(_SQL.settle_again, *_columns(again))
+    refunds = [(s.integration_id, *row) for s in settlements for row in s.refunds]
+    if refunds:
+        await connection.execute(_SQL.refund, *_columns(refunds))
+
+
+async def _write_attempts(connection: Any, settlements: Iterable[Settlement]) -> None:
+    rows = [row for s in settlements for row in s.attempts]
+    if rows:
+        await connection.copy_records_to_table("attempt", records=rows, columns=_ATTEMPT_COLUMNS)
+
+
+async def _change_states(
+    connection: Any, settlements: Iterable[Settlement]
+) -> list[tuple[Settlement, str]]:
+    changed = []
+    for settlement in settlements:
+        if (state := settlement.state) is None:
+            continue
+        was = await connection.fetchval(
+            _SQL.set_state, settlement.integration_id, state.status, _clean(state.reason),
+            state.parked, state.failures, state.probe_at, settlement.at,
+        )  # fmt: skip
+        if state.disable:
+            await connection.execute(_SQL.disable, settlement.integration_id)
+        if was is not None:
+            changed.append((settlement, was))
+    return changed
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _clean(text: str) -> str:
+    """Text from outside without what PostgreSQL has no place for."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", " ")[:4000]
+
+
+def attempt_row(**facts: Any) -> AttemptRow:
+    """Return a row whose texts can be stored, whatever the service said."""
+    row = AttemptRow(**facts)
+    if row.reason or row.receipt:
+        row = row._replace(reason=_clean(row.reason), receipt=_clean(row.receipt))
+    return row
+
+
+async def write_attempt(connection: Any, row: AttemptRow) -> None:
+    """Write one attempt that belongs to no message of the queue: a test."""
+    await connection.copy_records_to_table("attempt", records=[row], columns=_ATTEMPT_COLUMNS)
+
+
+async def set_figures(connection: Any, figures: Sequence[Figures]) -> None:
+    """Write what people see of integrations at work."""
+    await connection.execute(_SQL.set_figures, *_columns(figures))
+
+
+async def unpark(connection: Any, integration_id: int, now: datetime) -> None:
+    """Let an integration that is parked, or down, be tried again at once."""
+    await connection.execute(_SQL.unpark, integration_id, now)
+
+
+class LaneRow(NamedTuple):
+    """What delivery needs to know of an integration: its configuration and its state."""
+
+    id: int
+    organization_id: UUID
+    type: str
+    name: str
+    format: str | None
+    settings: dict[str, Any]
+    secrets: bytes | None
+    rate_per_minute: int | None
+    max_concurrent: int | None
+    max_payload_bytes: int | None
+    outcomes: dict[str, Any]
+    schedule_seconds: list[float] | None
+    max_age_seconds: int
+    enabled: bool
+    updated_at: datetime
+    status: str
+    reason: str
+    parked: bool
+    failures: int
+    probe_at: datetime | None
+    changed_at: datetime | None
+
+
+async def list_lanes(connection: Any, integration_ids: Sequence[int] | None) -> list[LaneRow]:
+    """Return all integrations, or those of these ids that are not deleted."""
+    ids = None if integration_ids is None else list(integration_ids)
+    return [LaneRow(*row) for row in await connection.fetch(_SQL.list_lanes, ids)]
+
+
+async def list_lane_ids(connection: Any) -> list[int]:
+    """Return the ids of all integrations that are not deleted."""
+    return [row["id"] for row in await connection.fetch(_SQL.list_lane_ids)]
