@@ -72,11 +72,11 @@ def eventually():
 
 @pytest.fixture
 def spawn():
-    """Start a process as the account that PostgreSQL runs under; it is killed at the end."""
+    """Start a process, as PostgreSQL's account unless told otherwise; it is killed at the end."""
     children = []
 
-    def start(*command, farewell=0):
-        account = account_for(Path("/nowhere"))
+    def start(*command, farewell=0, as_hub=False):
+        account = None if as_hub else account_for(Path("/nowhere"))
         who = f"{account.uid}:{account.gid}" if account else "-"
         launcher = [sys.executable, "-I", "-S", LAUNCHER, str(os.getpid()), str(farewell), who]
         child = subprocess.Popen(
@@ -139,7 +139,9 @@ def ordinary(spawn, folder):
         if os.geteuid() == 0 and path.exists():
             folder.chmod(0o755)
         child = spawn(sys.executable, str(HUB), str(path), *names)
-        return json.loads(child.stdout.readline() or b"{}")
+        told = child.stdout.readline()
+        child.communicate(timeout=60)  # its input has ended: it stops
+        return json.loads(told or b"{}")
 
     return run
 

@@ -180,16 +180,16 @@ async def test_a_killed_server_comes_back(postgres, is_running):
     assert not is_running(backend)
 
 
-async def test_an_orphan_is_ended(postgres, spawn):
+async def test_an_orphan_is_ended(postgres, folder, spawn, eventually):
     """A server of ours that outlived its hub is ended; others that name our folder are not."""
+    folder.chmod(0o755)  # the orphan is started without the power to read past a closed door
     await write(postgres)
     command = psutil.Process(postgres.pid).cmdline()
     await postgres.stop()
     data = command[command.index("-D") + 1]
     orphan = spawn(*command)
     reader = spawn("/usr/bin/tail", "-f", "/dev/null", data)
-    while not Path(data, "postmaster.pid").exists():
-        await asyncio.sleep(0.01)
+    await eventually(Path(data, "postmaster.pid").exists)
     await postgres.start()
 
     assert orphan.wait(timeout=10) is not None
@@ -369,7 +369,7 @@ async def test_a_restored_folder_is_handed_over(postgres, folder):
 @as_root
 def test_a_full_disk_is_explained(folder, hub):
     """On a disk that is full the sentence says so."""
-    mount = f"mount -t tmpfs -o size=20m none {folder} && exec \"$0\" \"$@\""
+    mount = f'mount -t tmpfs -o size=20m none {folder} && exec "$0" "$@"'
     prefix = ["unshare", "--mount", "sh", "-c", mount]
     told = hub(folder / "data", "postgres", prefix=prefix).told()
 

@@ -47,7 +47,7 @@ async def publishers(door, arguments, lines):
     started = []
     for number in range(arguments.clients):
         topic = ["-t", f"site/meter-{number}/telemetry", "-i", f"c{number}"]
-        with open(lines, "rb") as stdin:
+        with Path(lines).open("rb") as stdin:
             started.append(await asyncio.create_subprocess_exec(*command, *topic, stdin=stdin))
     for process in started:
         await process.wait()
@@ -65,7 +65,7 @@ async def measure(arguments):
         took, busy = time.perf_counter() - began, time.process_time() - busy
     totals = door.statistics().totals
     await door.stop()
-    print(
+    print(  # noqa: T201 - what the script is for
         f"QoS {arguments.qos}, {arguments.clients} connections: {hub.count} messages, "
         f"{totals.acknowledgements_sent} acknowledged, {hub.count / took:,.0f}/s on the wall, "
         f"{busy / hub.count * 1e6:.1f} µs of processor each = {hub.count / busy:,.0f}/s per core"

@@ -9,9 +9,9 @@ import pytest
 from wattwire.intake.log import ensure_log
 from wattwire.intake.writer import LogWriter
 from wattwire.model import Channel, ChannelKind, Reading, Shape, StatusChange, to_micros
+from wattwire.pipeline import reader
 from wattwire.pipeline.effects import Effects, Interests
 from wattwire.pipeline.partition import Partition, PositionMovedError
-from wattwire.store.retention import ensure_days
 
 START = to_micros(datetime(2025, 6, 1, 12, 10, tzinfo=UTC))
 MINUTE = 60_000_000
@@ -70,8 +70,6 @@ class Bench:
 
 @pytest.fixture
 async def bench(pool, nats_client, organization_id):
-    await ensure_days(pool_connection := await pool.acquire(), datetime.now(UTC).date())
-    await pool.release(pool_connection)
     log_id = await ensure_log(nats_client.jetstream(), max_bytes=64 * 1024**2, replicas=1)
     made = Bench(pool, nats_client, organization_id, log_id)
     made.tasks.append(asyncio.create_task(made.writer.run()))
@@ -278,3 +276,16 @@ async def test_the_trial_column_types_hold(bench):
     """Data errors are what the pipeline takes for refusals: NUL in text is one of them."""
     with pytest.raises((asyncpg.DataError, asyncpg.CharacterNotInRepertoireError)):
         await bench.pool.execute("SELECT $1::text", "a\x00b")
+
+
+async def test_an_idle_log_is_not_taken_for_a_lost_one(bench, monkeypatch):
+    """Requests that run out without messages are made again; the partition goes on."""
+    monkeypatch.setattr(reader, "EXPIRES_SECONDS", 0.3)
+    await bench.start()
+    for n in range(3):
+        for m in range(100):
+            await bench.send([at(100 * n + m, BOTH, 1.0, 1.0)])
+        await asyncio.sleep(0.8)
+    await bench.until(COUNT, 300)
+
+    assert not bench.tasks[-1].done()

@@ -1,4 +1,4 @@
-"""The outermost layer of the API: bounds on size, time and number, request ids, one log line each."""
+"""The outermost layer of the API: bounds on size, time and number; an id and a log line each."""
 
 import asyncio
 import os
@@ -49,10 +49,13 @@ class Bounds:
             self._open -= not lasting
             exchange.log()
 
+    def _check_room(self) -> None:
+        if self._open > MAX_AT_ONCE:
+            raise Problem(503, "Too many requests are under way.", headers={"Retry-After": "1"})
+
     async def _answer(self, exchange: "_Exchange", *, lasting: bool) -> None:
         try:
-            if self._open > MAX_AT_ONCE:
-                raise Problem(503, "Too many requests are under way.", headers={"Retry-After": "1"})
+            self._check_room()
             async with asyncio.timeout(None if lasting else self._seconds):
                 await self._app(exchange.scope, exchange.receive, exchange.send)
         except _CutOffError:

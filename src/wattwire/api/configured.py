@@ -1,4 +1,4 @@
-"""Settings of integrations and sources: checked by their type's model, secrets parted and sealed."""
+"""Settings of integrations and sources: checked by their type, secrets parted and sealed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def read_settings(
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON Schema of settings as they are sent; `type` stands beside them, not in them."""
+    """Return the JSON Schema of settings as they are sent; `type` stands beside them."""
     schema = model.model_json_schema(mode="validation")
     schema.get("properties", {}).pop("type", None)
     return schema

@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 from wattwire.model import Decoded, Reading, RefusedError, StatusChange
 from wattwire.settings import Settings
-from wattwire.store.sealing import Sealer
+from wattwire.store.sealing import Sealers
 
 
 class IntakeUnavailableError(Exception):
@@ -90,56 +89,8 @@ class TestResult:
     address: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """The ledger of one integration: matched = delivered + waiting + in_flight + dead + discarded."""
-
-    matched: int
-    delivered: int
-    waiting: int
-    in_flight: int
-    dead: int
-    discarded: int
-    discarded_reasons: Mapping[str, int] = field(default_factory=dict)
-
-
-class Deliveries(Protocol):
-    """What a person may ask of the delivery engine; it only changes the store."""
-
-    async def counters(self, db: Any, integration_id: int) -> Counters:
-        """Return the counters, which add up exactly."""
-
-    async def replay_dead(
-        self, db: Any, integration_id: int, *, ids: Sequence[int] | None, since: datetime | None
-    ) -> int:
-        """Queue dead letters again, some or all that died since; return how many."""
-
-    async def replay_events(
-        self, db: Any, integration_id: int, start: datetime, end: datetime
-    ) -> int:
-        """Queue the events of [start, end) that match, again; return how many."""
-
-    async def purge(self, db: Any, integration_id: int, *, reason: str) -> int:
-        """Discard what waits, counted under the reason; return how many."""
-
-    async def test(self, integration_id: int) -> TestResult:
-        """Really send one message marked as a test."""
-
-
-class IntegrationType(Protocol):
-    """One kind of integration, as the registry has it."""
-
-    @property
-    def name(self) -> str:
-        """Return its name, as in `aws_sqs`."""
-
-    @property
-    def docs(self) -> str | None:
-        """Return its page, in Markdown."""
-
-    @property
-    def settings(self) -> Any:
-        """Return its settings model."""
+#: Really sends one message marked as a test through an integration, by its id.
+TestIntegration = Callable[[int], Awaitable[TestResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +99,16 @@ class Hub:
 
     pool: Any
     settings: Settings
-    sealer: Sealer
+    sealer: Sealers
     intake: Intake
     decode: Decode
-    deliveries: Deliveries
+    test_integration: TestIntegration
     status: "HubStatus"
     integration_types: Mapping[str, Any]
     source_types: Mapping[str, Any] = field(default_factory=dict)
-    intake_errors: tuple[type[Exception], ...] = ()  #: what `intake` raises when the log is full or gone
+    intake_errors: tuple[
+        type[Exception], ...
+    ] = ()  #: what `intake` raises when the log is full or gone
 
 
 class HubStatus(Protocol):
@@ -164,5 +117,5 @@ class HubStatus(Protocol):
     async def readiness(self) -> Sequence[Check]:
         """Look at each part now, within 2 s."""
 
-    def metrics(self) -> bytes:
+    async def metrics(self) -> bytes:
         """Return the metrics in the Prometheus text format."""

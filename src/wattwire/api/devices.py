@@ -55,9 +55,13 @@ class DeviceCreate(Body):
 
     key: DeviceKey = Field(description="The meter's own id, unique here.", examples=["meter-1"])
     name: Name | None = Field(
-        default=None, description="What people call it; the key when left out.", examples=["Main meter"]
+        default=None,
+        description="What people call it; the key when left out.",
+        examples=["Main meter"],
     )
-    type: DeviceType = Field(default="", description="What kind of device.", examples=["smart_meter"])
+    type: DeviceType = Field(
+        default="", description="What kind of device.", examples=["smart_meter"]
+    )
     time_zone: TimeZone = Field(
         default="UTC", description="IANA zone of its days.", examples=["Europe/Berlin"]
     )
@@ -69,9 +73,13 @@ class DeviceCreate(Body):
 class DeviceUpdate(Body):
     """What to change; what is left out stays."""
 
-    key: DeviceKey | None = Field(default=None, description="The meter's own id.", examples=["meter-2"])
+    key: DeviceKey | None = Field(
+        default=None, description="The meter's own id.", examples=["meter-2"]
+    )
     name: Name | None = Field(default=None, description="What people call it.", examples=["Hall 3"])
-    type: DeviceType | None = Field(default=None, description="What kind.", examples=["smart_meter"])
+    type: DeviceType | None = Field(
+        default=None, description="What kind.", examples=["smart_meter"]
+    )
     time_zone: TimeZone | None = Field(
         default=None,
         description="IANA zone of its days. A change has its days and months computed again.",
@@ -101,9 +109,11 @@ class StreamView(View):
         description="Whether a reading is stamped with the start or end of its interval.",
         examples=["start"],
     )
-    interval_seconds: int | None = Field(description="Expected spacing of readings.", examples=[900])
+    interval_seconds: int | None = Field(
+        description="Expected spacing of readings.", examples=[900]
+    )
     detect_resets: bool | None = Field(
-        description="Whether a falling register starts again from zero; null: as the organization says.",
+        description="A falling register starts again from zero; null: as the organization says.",
         examples=[None],
     )
     created_at: Timestamp = Field(description="When it first reported.")
@@ -118,7 +128,11 @@ class StreamUpdate(Body):
         default=None, description="Start or end of the interval.", examples=["end"]
     )
     interval_seconds: int | None = Field(
-        default=None, ge=1, le=86_400, description="Expected spacing; null: not known.", examples=[900]
+        default=None,
+        ge=1,
+        le=86_400,
+        description="Expected spacing; null: not known.",
+        examples=[900],
     )
     detect_resets: bool | None = Field(
         default=None, description="null: as the organization says.", examples=[True]
@@ -128,6 +142,7 @@ class StreamUpdate(Body):
 @router.get("", response_model=Page[DeviceView], responses=documented(400))
 async def list_devices(
     call: Authorized,
+    *,
     limit: Limit = 100,
     cursor: CursorText = None,
     search: Annotated[Search, Query(description="Part of the name or key.")] = None,

@@ -91,6 +91,7 @@ async def list_topics(call: Authorized) -> Any:
 @router.get("/events", response_model=Page[EventView], responses=documented(400))
 async def list_events(
     call: Authorized,
+    *,
     limit: Limit = 100,
     cursor: CursorText = None,
     topic: Annotated[Search, Query(description="Only this topic.")] = None,
@@ -140,7 +141,8 @@ def _event(row: Any) -> dict[str, Any]:
             "content": {
                 "text/event-stream": {
                     "schema": {"type": "string"},
-                    "example": f'id: {EXAMPLE_UUID}\nevent: device.telemetry\ndata: {{"stream":"/power/1"}}\n\n',
+                    "example": f"id: {EXAMPLE_UUID}\nevent: device.telemetry\n"
+                    'data: {"stream":"/power/1"}\n\n',
                 }
             },
         },
@@ -164,7 +166,9 @@ async def watch_events(
     return StreamingResponse(stream, media_type="text/event-stream")
 
 
-async def _watch(call: Call, topics: set[str] | None, device_id: int | None) -> AsyncIterator[bytes]:
+async def _watch(
+    call: Call, topics: set[str] | None, device_id: int | None
+) -> AsyncIterator[bytes]:
     async with call.face.live.join(call.organization_id) as watcher:
         yield b": watching\n\n"
         while not call.face.live.closing.is_set():
@@ -172,7 +176,10 @@ async def _watch(call: Call, topics: set[str] | None, device_id: int | None) -> 
             if row is None:
                 await call.face.tokens.check(call.caller)
                 yield b": still here\n\n"
-            elif (topics is None or row["topic"] in topics) and device_id in {None, row["device_id"]}:
+            elif (topics is None or row["topic"] in topics) and device_id in {
+                None,
+                row["device_id"],
+            }:
                 yield _frame(row)
             if watcher.missed:
                 missed, watcher.missed = watcher.missed, 0

@@ -175,9 +175,7 @@ def _takes_lines(request: Request) -> bool:
     return bool(request.scope["path"].endswith("/write"))
 
 
-async def authorize(
-    request: Request, _documented: Annotated[Any, Depends(_bearer)] = None
-) -> Call:
+async def authorize(request: Request, _documented: Annotated[Any, Depends(_bearer)] = None) -> Call:
     """Let a request through whose token has the role that its operation needs."""
     face = face_of(request)
     caller = await face.tokens.identify(_presented(request))

@@ -91,9 +91,7 @@ class LiveEvents:
     async def _look(self) -> None:
         organizations = {w.organization_id for w in self._watchers}
         since = datetime.now(UTC) - OVERLAP
-        rows = await listing.list_recent_events(
-            self._pool, list(organizations), since, limit=_PAGE
-        )
+        rows = await listing.list_recent_events(self._pool, list(organizations), since, limit=_PAGE)
         if len(rows) == _PAGE:  # the oldest of this look may be missing
             for watcher in self._watchers:
                 watcher.missed += 1
@@ -106,5 +104,8 @@ class LiveEvents:
 
     def _show(self, row: Any) -> None:
         for watcher in self._watchers:
-            if watcher.organization_id == row["organization_id"] and row["created_at"] >= watcher.since:
+            if (
+                watcher.organization_id == row["organization_id"]
+                and row["created_at"] >= watcher.since
+            ):
                 watcher.offer(row)

@@ -29,9 +29,12 @@ class CredentialView(View):
 
     id: int = Field(description="Number of the credential.", examples=[3])
     username: str = Field(description="Its user name.", examples=["meter-1"])
-    has_password: bool = Field(description="Whether it may come in with a password.", examples=[True])
+    has_password: bool = Field(
+        description="Whether it may come in with a password.", examples=[True]
+    )
     certificate_sha256: str | None = Field(
-        description="SHA-256 of the client certificate (DER) it is bound to, hex.", examples=[_SHA256]
+        description="SHA-256 of the client certificate (DER) it is bound to, hex.",
+        examples=[_SHA256],
     )
     format: Format = Field(description="How what it publishes is read.", examples=["smart_meter"])
     publish_topics: list[str] = Field(
@@ -64,10 +67,14 @@ class CredentialCreate(Body):
     username: Username = Field(description="Unique on the hub.", examples=["meter-1"])
     format: Format = Field(description="How what it publishes is read.", examples=["smart_meter"])
     publish_topics: Topics = Field(
-        default=[], description="Exact topics, or filters with + and #.", examples=[["meters/1/day"]]
+        default=[],
+        description="Exact topics, or filters with + and #.",
+        examples=[["meters/1/day"]],
     )
     subscribe_topics: Topics = Field(
-        default=[], description="Exact topics, or filters with + and #.", examples=[["meters/1/commands"]]
+        default=[],
+        description="Exact topics, or filters with + and #.",
+        examples=[["meters/1/commands"]],
     )
     password: Password | None = Field(
         default=None,
@@ -86,12 +93,16 @@ class CredentialCreate(Body):
 class CredentialUpdate(Body):
     """What to change; what is left out stays."""
 
-    username: Username | None = Field(default=None, description="Its user name.", examples=["meter-1"])
+    username: Username | None = Field(
+        default=None, description="Its user name.", examples=["meter-1"]
+    )
     format: Format | None = Field(default=None, description="How it is read.", examples=["json"])
     publish_topics: Topics | None = Field(
         default=None, description="Replaced whole.", examples=[["meters/1/day"]]
     )
-    subscribe_topics: Topics | None = Field(default=None, description="Replaced whole.", examples=[[]])
+    subscribe_topics: Topics | None = Field(
+        default=None, description="Replaced whole.", examples=[[]]
+    )
     password: Password | None = Field(
         default=None, description="A new password.", examples=["Zk3vWm0q7NcX1rTgYb2eHd9u"]
     )
@@ -191,7 +202,9 @@ def _changed(
     def keep(new: Any, kept: Any) -> Any:
         return kept if new is None else new
 
-    certificate = _bytes(body.certificate_sha256) if "certificate_sha256" in given else old.certificate_sha256
+    certificate = (
+        _bytes(body.certificate_sha256) if "certificate_sha256" in given else old.certificate_sha256
+    )
     return credentials.CredentialFields(
         username=keep(body.username, old.username),
         format=keep(body.format, old.format),

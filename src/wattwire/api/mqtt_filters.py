@@ -26,31 +26,34 @@ def find_fault(topic: str) -> str | None:
     return None
 
 
-def find_publish_fault(topic: str, format: str, organization_id: UUID) -> str | None:  # noqa: A002 - the column's name
+def find_publish_fault(topic: str, format_name: str, organization_id: UUID) -> str | None:
     """Return why a credential of this format may not publish to a topic, or None."""
     fault = find_fault(topic)
     if fault:
         return fault
-    if format == "smart_meter" and ("+" in topic or "#" in topic):
+    if format_name == "smart_meter" and ("+" in topic or "#" in topic):
         return "must be one exact topic: smart meters publish to nothing else"
-    if format == "sparkplug_b" and not topic.startswith("spBv1.0/"):
+    if format_name == "sparkplug_b" and not topic.startswith("spBv1.0/"):
         return "must begin with spBv1.0/"
     own = f"netneural/{organization_id}/devices/"
-    if format == "netneural" and not topic.startswith(own):
+    if format_name == "netneural" and not topic.startswith(own):
         return f"must begin with {own}"
     return None
 
 
 def find_faults(
-    publish: Sequence[str], subscribe: Sequence[str], format: str, organization_id: UUID  # noqa: A002 - as above
+    publish: Sequence[str],
+    subscribe: Sequence[str],
+    format_name: str,
+    organization_id: UUID,
 ) -> list[tuple[str, str]]:
     """Return (field, fault) for each topic that does not fit."""
     faults = [
-        (f"publish_topics[{i}]", find_publish_fault(t, format, organization_id))
+        (f"publish_topics[{i}]", find_publish_fault(t, format_name, organization_id))
         for i, t in enumerate(publish)
     ]
     faults += [(f"subscribe_topics[{i}]", find_fault(t)) for i, t in enumerate(subscribe)]
     found = [(field, fault) for field, fault in faults if fault]
-    if format == "smart_meter" and not publish and not subscribe:
+    if format_name == "smart_meter" and not publish and not subscribe:
         found.append(("publish_topics", "must name the topic of the meter"))
     return found

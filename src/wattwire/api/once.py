@@ -12,6 +12,7 @@ from starlette.responses import Response
 from wattwire.api.identity import Call
 from wattwire.api.problems import Problem
 from wattwire.store import audit, idempotency
+from wattwire.store.sealing import Sealer
 
 JSON: Final = "application/json"
 
@@ -21,7 +22,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="A key of your own. Within a day, the same request with the same key is carried "
+        description="A key of your own. Within a day, the same request with this key is carried "
         "out once; a repeat gets the first answer, with `Idempotency-Replayed: true`.",
     ),
 ]
@@ -70,7 +71,7 @@ async def once(
                 return _repeat(call, kept, request_hash)
         answer = (await work(Change(call, db))).model_dump_json().encode()
         if key is not None:
-            sealed = call.hub.sealer.seal(answer)
+            sealed = _sealer(call).seal(answer)
             await idempotency.keep(db, call.organization_id, key, status, sealed)
     return Response(answer, status_code=status, media_type=JSON)
 
@@ -80,9 +81,13 @@ def _repeat(call: Call, kept: idempotency.Kept, request_hash: bytes) -> Response
         raise Problem(
             422, "This idempotency key was used for another request.", slug="idempotency-key-reused"
         )
-    body = call.hub.sealer.open(kept.response)
+    body = _sealer(call).open(kept.response)
     headers = {"Idempotency-Replayed": "true"}
     return Response(body, status_code=kept.status, media_type=JSON, headers=headers)
+
+
+def _sealer(call: Call) -> Sealer:
+    return call.hub.sealer.bound(f"idempotency:{call.organization_id}")
 
 
 async def _hash_request(call: Call) -> bytes:

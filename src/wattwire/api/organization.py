@@ -47,10 +47,14 @@ class AuditView(View):
 
     id: int = Field(description="Number of the change.", examples=[11])
     at: Timestamp = Field(description="When.")
-    actor: str = Field(description="Who: account, token or command line.", examples=["account:a@example.com"])
+    actor: str = Field(
+        description="Who: account, token or command line.", examples=["account:a@example.com"]
+    )
     action: str = Field(description="What.", examples=["device.deleted"])
     object: str = Field(description="Of what.", examples=["7"])
-    detail: dict[str, Any] = Field(description="More; never a secret.", examples=[{"key": "meter-1"}])
+    detail: dict[str, Any] = Field(
+        description="More; never a secret.", examples=[{"key": "meter-1"}]
+    )
 
 
 @router.get("/organization", response_model=OrganizationView, responses=documented())

@@ -20,7 +20,8 @@ _DIGEST: Final = 8
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Items on a page.")]
 CursorText = Annotated[
-    str | None, Query(alias="cursor", max_length=500, description="`next_cursor` of the page before.")
+    str | None,
+    Query(alias="cursor", max_length=500, description="`next_cursor` of the page before."),
 ]
 
 
@@ -49,18 +50,18 @@ class Cursors:
         return base64.urlsafe_b64encode(self._digest(body) + body).decode().rstrip("=")
 
     def decode(self, text: str | None) -> Any:
-        """Return the position, or None for no cursor. Raises Problem 400 for another list's cursor."""
+        """Return the position; None for no cursor. Raises Problem 400 for another list's cursor."""
         if text is None:
             return None
         try:
             raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            if not hmac.compare_digest(raw[:_DIGEST], self._digest(raw[_DIGEST:])):
-                raise ValueError
-            return msgspec.json.decode(raw[_DIGEST:], type=self.position)
+            if hmac.compare_digest(raw[:_DIGEST], self._digest(raw[_DIGEST:])):
+                return msgspec.json.decode(raw[_DIGEST:], type=self.position)
         except (ValueError, binascii.Error, msgspec.DecodeError):
-            raise Problem(
-                400, "The cursor does not belong to this list and these filters.", slug="bad-cursor"
-            ) from None
+            pass
+        raise Problem(
+            400, "The cursor does not belong to this list and these filters.", slug="bad-cursor"
+        )
 
     def _digest(self, body: bytes) -> bytes:
         key = msgspec.json.encode([self.name, [str(f) for f in self.filters]])

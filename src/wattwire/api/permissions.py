@@ -18,7 +18,9 @@ class Role(IntEnum):
 
 
 #: Operations that anybody may call: they show nothing of an organization.
-OPEN: Final = frozenset({"create_session", "get_health", "get_readiness", "get_metrics", "get_docs"})
+OPEN: Final = frozenset(
+    {"create_session", "get_health", "get_readiness", "get_metrics", "get_docs"}
+)
 
 _V, _E, _O = Role.VIEWER, Role.EDITOR, Role.OWNER
 

@@ -54,11 +54,13 @@ class ProblemBody(BaseModel):
     title: str = Field(description="The same in words.", examples=["Not Found"])
     status: int = Field(description="The HTTP status.", examples=[404])
     detail: str = Field(description="This case, in a sentence.", examples=["There is no device 7."])
-    request_id: str = Field(description="Names the request in the log.", examples=["9f86d081884c7d65"])
+    request_id: str = Field(
+        description="Names the request in the log.", examples=["9f86d081884c7d65"]
+    )
     errors: list[FieldError] = Field(default=[], description="The fields that do not fit.")
 
 
-class Problem(HTTPException):  # noqa: N818 - RFC 9457 calls it a problem
+class Problem(HTTPException):
     """An answer that is an error. Raise it anywhere under a request."""
 
     def __init__(
@@ -119,7 +121,7 @@ def problem_response(problem: Problem, scope: Scope) -> Response:
     )
 
 
-def as_problem(error: Exception) -> Problem:
+def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a table: one line each
     """Say any exception as a problem; what nobody foresaw is a 500 that tells nothing."""
     match error:
         case Problem():
@@ -183,7 +185,9 @@ def invalid_settings(error: ValidationError, prefix: str) -> Problem:
 
 def _path(loc: Sequence[Any], prefix: str) -> str:
     parts = [prefix] if prefix else []
-    skipped = loc[1:] if loc and loc[0] in {"body", "query", "path", "header"} and not prefix else loc
+    skipped = (
+        loc[1:] if loc and loc[0] in {"body", "query", "path", "header"} and not prefix else loc
+    )
     for part in skipped:
         if isinstance(part, int) and parts:
             parts[-1] += f"[{part}]"

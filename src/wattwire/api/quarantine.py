@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -9,12 +10,23 @@ from pydantic import AwareDatetime, Field
 
 from wattwire.api import ingest
 from wattwire.api.contract import Origin, Undecoded
-from wattwire.api.fields import BIGINT, Body, OptionalFrom, OptionalTo, RowId, Search, Timestamp, View
+from wattwire.api.fields import (
+    BIGINT,
+    Body,
+    OptionalFrom,
+    OptionalTo,
+    RowId,
+    Search,
+    Timestamp,
+    View,
+)
 from wattwire.api.identity import Authorized, Call
 from wattwire.api.once import Change, change
 from wattwire.api.paging import Cursors, CursorText, Limit, Page, page
 from wattwire.api.problems import Problem, documented, invalid, not_found
-from wattwire.model import RefusedError
+from wattwire.api.write import LINES
+from wattwire.formats import line_protocol
+from wattwire.model import Decoded, Reading, RefusedError
 from wattwire.store import quarantine
 
 router = APIRouter(prefix="/api/v1/quarantine", tags=["quarantine"])
@@ -45,7 +57,9 @@ class EntryDetail(EntryView):
     """One entry with its bytes."""
 
     raw_base64: str = Field(description="The bytes.", examples=["eyJhIjoxfQ=="])
-    text: str | None = Field(description="The same as text; null when not UTF-8.", examples=['{"a":1}'])
+    text: str | None = Field(
+        description="The same as text; null when not UTF-8.", examples=['{"a":1}']
+    )
 
 
 class EntryReplay(Body):
@@ -64,12 +78,17 @@ class EntrySelection(Body):
     state: State | None = Field(default="open", description="In this state.", examples=["open"])
     source: Part | None = Field(default=None, description="From this source.", examples=["mqtt"])
     format: Part | None = Field(default=None, description="Read as this.", examples=["smart_meter"])
-    device_key: Part | None = Field(default=None, description="Of this device.", examples=["meter-1"])
+    device_key: Part | None = Field(
+        default=None, description="Of this device.", examples=["meter-1"]
+    )
     reason: Part | None = Field(
         default=None, description="With this in the reason.", examples=["not known"]
     )
     start: AwareDatetime | None = Field(
-        default=None, alias="from", description="Received at or after.", examples=["2025-06-01T00:00:00Z"]
+        default=None,
+        alias="from",
+        description="Received at or after.",
+        examples=["2025-06-01T00:00:00Z"],
     )
     end: AwareDatetime | None = Field(
         default=None, alias="to", description="Received before.", examples=["2025-07-01T00:00:00Z"]
@@ -108,6 +127,7 @@ class PurgedView(View):
 @router.get("", response_model=Page[EntryView], responses=documented(400))
 async def list_quarantine(
     call: Authorized,
+    *,
     limit: Limit = 100,
     cursor: CursorText = None,
     state: Annotated[State | None, Query(description="Only entries in this state.")] = None,
@@ -129,7 +149,7 @@ async def list_quarantine(
 
 @router.post("/replay", response_model=ReplayView, responses=documented())
 async def replay_quarantine(call: Authorized, body: ReplaySelection) -> Any:
-    """Feed entries back as they came: after a device was registered, or the hub learnt to read them."""
+    """Feed entries back as they came, for example after a device was registered."""
     chosen = await quarantine.list_ids(
         call.pool, call.organization_id, _filter(body), limit=body.limit
     )
@@ -152,7 +172,14 @@ async def purge_quarantine(call: Authorized, body: EntrySelection) -> Any:
 
 def _filter(body: EntrySelection) -> quarantine.EntryFilter:
     return quarantine.EntryFilter(
-        body.state, body.source, body.format, body.device_key, body.reason, body.start, body.end, body.ids
+        body.state,
+        body.source,
+        body.format,
+        body.device_key,
+        body.reason,
+        body.start,
+        body.end,
+        body.ids,
     )
 
 
@@ -182,7 +209,7 @@ def _text(raw: bytes) -> str | None:
 async def replay_quarantine_entry(
     call: Authorized, entry_id: RowId, body: EntryReplay | None = None
 ) -> Any:
-    """Feed an entry back, as it came or mended. What is still refused stays, with a 422 that says why."""
+    """Feed an entry back, as it came or mended. If still refused it stays; a 422 says why."""
     entry, raw = await _find(call, entry_id)
     if entry.state == "purged":
         raise Problem(409, "This entry was purged: its bytes are gone.")
@@ -223,7 +250,7 @@ async def _feed(call: Call, entry: quarantine.Entry, raw: bytes) -> int:
     Feeding an entry back twice changes nothing: readings replace themselves.
     """
     origin = Origin(entry.source, entry.format, entry.topic, entry.credential_id)
-    decoded = await call.hub.decode(Undecoded(call.organization_id, origin, raw))
+    decoded = await _decode(call, origin, raw)
     await ingest.check(call, decoded.readings)
     await ingest.accept(call, decoded.readings, decoded.statuses)
 
@@ -235,15 +262,24 @@ async def _feed(call: Call, entry: quarantine.Entry, raw: bytes) -> int:
     return len(decoded.readings)
 
 
+async def _decode(call: Call, origin: Origin, raw: bytes) -> Decoded:
+    """Read bytes as their source would. Lines come over HTTP alone, so they are read here."""
+    if origin.format != LINES.format:
+        return await call.hub.decode(Undecoded(call.organization_id, origin, raw))
+    results = [line.result for line in line_protocol.decode(raw, time.time_ns() // 1000)]
+    for result in results:
+        if isinstance(result, RefusedError):
+            raise result
+    return Decoded([result for result in results if isinstance(result, Reading)])
+
+
 @router.delete("/{entry_id}", status_code=204, responses=documented(404))
 async def delete_quarantine_entry(call: Authorized, entry_id: RowId) -> None:
     """Purge one entry."""
     await _find(call, entry_id)
 
     async def work(now: Change) -> None:
-        await quarantine.purge(
-            now.db, call.organization_id, quarantine.EntryFilter(ids=[entry_id])
-        )
+        await quarantine.purge(now.db, call.organization_id, quarantine.EntryFilter(ids=[entry_id]))
         await now.record("quarantine.purged", entry_id)
 
     await change(call, work)

@@ -71,7 +71,9 @@ class VerdictView(View):
     """Why one reading was refused."""
 
     index: int = Field(description="Its place in the batch, from 0.", examples=[3])
-    reason: str = Field(description="What is wrong with it.", examples=["the time is not plausible"])
+    reason: str = Field(
+        description="What is wrong with it.", examples=["the time is not plausible"]
+    )
     where: str = Field(description="Where in the body.", examples=["readings[3].time"])
     quarantined: bool = Field(description="Whether it is kept in quarantine.", examples=[True])
 
@@ -81,7 +83,9 @@ class AcceptedView(View):
 
     accepted: int = Field(description="Readings that are durable now.", examples=[2])
     refused: int = Field(description="Readings that are not taken.", examples=[0])
-    items: list[VerdictView] = Field(description="Those that are not taken, in order.", examples=[[]])
+    items: list[VerdictView] = Field(
+        description="Those that are not taken, in order.", examples=[[]]
+    )
 
 
 class ReadingView(View):
@@ -146,6 +150,7 @@ def _answer(verdict: ingest.Taken) -> Response:
 )
 async def list_readings(
     call: Authorized,
+    *,
     device_id: DeviceId,
     start: OptionalFrom = None,
     end: OptionalTo = None,
@@ -173,7 +178,7 @@ async def streams_of(
     call: Authorized, device_id: int, path: str | None
 ) -> Sequence[devices.StreamDetail]:
     """Return the streams meant. Raises Problem 404 for a device or stream that is not there."""
-    streams = await devices.liststreams_of(call.pool, call.organization_id, device_id)
+    streams = await devices.list_streams(call.pool, call.organization_id, device_id)
     wanted = [s for s in streams if path is None or s.path == path]
     if not wanted:
         await find(call, device_id)
@@ -215,7 +220,7 @@ def _reading(row: Any, path: str, names: list[str]) -> dict[str, Any]:
 async def delete_readings(
     call: Authorized, device_id: DeviceId, start: From, end: To, stream: StreamPath = None
 ) -> Any:
-    """Delete the readings of a device in `[from, to)`; the rollups they were in are computed again."""
+    """Delete the readings of a device in `[from, to)`; rollups they were in are computed again."""
     if end <= start:
         raise Problem(422, "`to` must be later than `from`.")
     wanted = await streams_of(call, device_id, stream)

@@ -45,10 +45,14 @@ class ChannelRollup(View):
     difference: float | None = Field(
         default=None, description="Of a register: from `start` to `end`.", examples=[811.0]
     )
-    start: float | None = Field(default=None, description="Of a register: first.", examples=[50200.0])
+    start: float | None = Field(
+        default=None, description="Of a register: first.", examples=[50200.0]
+    )
     end: float | None = Field(default=None, description="Of a register: last.", examples=[51011.0])
     sum: float | None = Field(default=None, description="Of energy by intervals.", examples=[810.0])
-    value: str | None = Field(default=None, description="Of a text: most frequent.", examples=["ok"])
+    value: str | None = Field(
+        default=None, description="Of a text: most frequent.", examples=["ok"]
+    )
 
 
 class RollupView(View):
@@ -73,6 +77,7 @@ class RollupView(View):
 )
 async def list_rollups(
     call: Authorized,
+    *,
     device_id: DeviceId,
     aggregation: Annotated[
         Literal["h", "d", "M"], Query(description="Hours, local days or calendar months.")
@@ -86,7 +91,7 @@ async def list_rollups(
     limit: Annotated[int, Query(ge=1, le=10_000, description="Rollups on a page.")] = 1000,
     cursor: CursorText = None,
 ) -> Response:
-    """List rollups that begin in `[from, to)`, by stream and time. Days are the device's own days."""
+    """List rollups that begin in `[from, to)`, by stream and time. Days are the device's own."""
     wanted = await streams_of(call, device_id, stream)
     cursors = Cursors("rollups", (device_id, aggregation, start, end, stream), tuple[int, datetime])
     rows = await rollups.read_rollups(
@@ -124,9 +129,7 @@ def _layout(stream: StreamDetail, only: set[str] | None) -> list[tuple[int, str,
     ]
 
 
-def _item(
-    row: Rollup, path: str, layout: Sequence[tuple[int, str, Statistics]]
-) -> dict[str, Any]:
+def _item(row: Rollup, path: str, layout: Sequence[tuple[int, str, Statistics]]) -> dict[str, Any]:
     width = len(row.count)  # channels that came later are not in it
     return {
         "stream": path,
@@ -139,7 +142,12 @@ def _item(
 
 
 def _level(row: Rollup, i: int) -> dict[str, Any]:
-    return {"count": row.count[i], "mean": row.mean[i], "min": row.minimum[i], "max": row.maximum[i]}
+    return {
+        "count": row.count[i],
+        "mean": row.mean[i],
+        "min": row.minimum[i],
+        "max": row.maximum[i],
+    }
 
 
 def _register(row: Rollup, i: int) -> dict[str, Any]:

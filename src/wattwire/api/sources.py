@@ -13,6 +13,7 @@ from wattwire.api.once import Change, IdempotencyKey, change, once
 from wattwire.api.paging import Cursors, CursorText, Limit, Page, page
 from wattwire.api.problems import documented, invalid, not_found
 from wattwire.store import sources
+from wattwire.store.sealing import SEALING, Sealer
 
 router = APIRouter(prefix="/api/v1", tags=["sources"])
 _CURSORS = Cursors("sources", (), int)
@@ -64,6 +65,10 @@ class SourceUpdate(Body):
     enabled: bool | None = Field(default=None, description="Whether it runs.", examples=[False])
 
 
+def _sealer(call: Authorized) -> Sealer:
+    return call.hub.sealer.bound(SEALING)
+
+
 def _kind(call: Authorized, name: str) -> Any:
     kind = call.hub.source_types.get(name)
     if kind is None:
@@ -89,14 +94,12 @@ async def list_sources(call: Authorized, limit: Limit = 100, cursor: CursorText 
     return page(rows, limit, _CURSORS, lambda row: row.id)
 
 
-@router.post(
-    "/sources", status_code=201, response_model=SourceView, responses=documented(409)
-)
+@router.post("/sources", status_code=201, response_model=SourceView, responses=documented(409))
 async def create_source(
     call: Authorized, body: SourceCreate, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Read from another place. The hub begins at once; its state is in `/readyz`."""
-    given = read_settings(_kind(call, body.type), body.settings, call.hub.sealer)
+    given = read_settings(_kind(call, body.type), body.settings, _sealer(call))
 
     async def work(now: Change) -> SourceView:
         row = await sources.create(
@@ -124,9 +127,7 @@ async def get_source(call: Authorized, source_id: RowId) -> Any:
 
 
 @router.patch("/sources/{source_id}", response_model=SourceView, responses=documented(404, 409))
-async def update_source(
-    call: Authorized, source_id: RowId, body: SourceUpdate
-) -> Any:
+async def update_source(call: Authorized, source_id: RowId, body: SourceUpdate) -> Any:
     """Change a source. It starts again with what is new."""
 
     async def work(now: Change) -> sources.SourceRow:
@@ -135,7 +136,7 @@ async def update_source(
             raise not_found("source", source_id)
         given = Configured(old.settings, old.secrets)
         if body.settings is not None:
-            given = read_settings(_kind(call, old.type), body.settings, call.hub.sealer, old.secrets)
+            given = read_settings(_kind(call, old.type), body.settings, _sealer(call), old.secrets)
         await now.record("source.updated", source_id, {"changed": sorted(body.model_fields_set)})
         return await sources.replace(
             now.db,

@@ -133,9 +133,7 @@ async def revoke_token(call: Authorized, token_id: TokenId) -> None:
     call.face.tokens.forget("token", token_id)
 
 
-@router.post(
-    "/session", status_code=201, response_model=TokenCreated, responses=documented(429)
-)
+@router.post("/session", status_code=201, response_model=TokenCreated, responses=documented(429))
 async def create_session(request: Request, body: SessionCreate) -> Any:
     """Sign in with email and password; the token ends after twelve hours.
 

@@ -43,8 +43,12 @@ class UserCreate(Body):
 class UserUpdate(Body):
     """What to change; what is left out stays."""
 
-    name: str | None = Field(default=None, max_length=200, description="Their name.", examples=["Ada L."])
-    role: RoleName | None = Field(default=None, description="What they may do.", examples=["viewer"])
+    name: str | None = Field(
+        default=None, max_length=200, description="Their name.", examples=["Ada L."]
+    )
+    role: RoleName | None = Field(
+        default=None, description="What they may do.", examples=["viewer"]
+    )
     password: Password | None = Field(
         default=None,
         description="A new password. It ends their sessions and tokens.",

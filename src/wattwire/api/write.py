@@ -37,13 +37,19 @@ _BODY: Final[dict[str, Any]] = {
 }
 Org = Annotated[
     str | None,
-    Query(max_length=200, description="Name or id of the organization; must be the token's, if given."),
+    Query(
+        max_length=200, description="Name or id of the organization; must be the token's, if given."
+    ),
 ]
-Bucket = Annotated[str | None, Query(max_length=255, description="Any; kept for InfluxDB's clients.")]
+Bucket = Annotated[
+    str | None, Query(max_length=255, description="Any; kept for InfluxDB's clients.")
+]
 Precision = Annotated[str, Query(max_length=8, description="`ns`, `us`, `ms` or `s`.")]
 
 
-@router.post(WRITE_PATHS[0], status_code=204, responses=documented(400, 413, 415), openapi_extra=_BODY)
+@router.post(
+    WRITE_PATHS[0], status_code=204, responses=documented(400, 413, 415), openapi_extra=_BODY
+)
 async def write_lines(
     call: Authorized,
     request: Request,
@@ -60,7 +66,9 @@ async def write_lines(
     return await _write(call, request, org, precision)
 
 
-@router.post(WRITE_PATHS[1], status_code=204, responses=documented(400, 413, 415), openapi_extra=_BODY)
+@router.post(
+    WRITE_PATHS[1], status_code=204, responses=documented(400, 413, 415), openapi_extra=_BODY
+)
 async def write_lines_v2(
     call: Authorized,
     request: Request,
@@ -68,7 +76,7 @@ async def write_lines_v2(
     bucket: Bucket = None,  # noqa: ARG001 - as above
     precision: Precision = "ns",
 ) -> Response:
-    """The same under the address that InfluxDB's clients use."""
+    """Hand over line protocol under the address that InfluxDB's clients use."""
     return await _write(call, request, org, precision)
 
 
@@ -103,9 +111,7 @@ async def _refuse_unreadable(call: Call, lines: list[line_protocol.Line]) -> Non
         await ingest.keep(call, LINES, line.raw, fault)
     line, fault = bad[0]
     shown = line.raw[:200].decode(errors="replace")
-    errors = [
-        {"field": f.where, "message": f.reason, "rule": "refused"} for _, f in bad[:50]
-    ]
+    errors = [{"field": f.where, "message": f.reason, "rule": "refused"} for _, f in bad[:50]]
     raise Problem(400, f"unable to parse '{shown}': {fault}", errors=errors)
 
 

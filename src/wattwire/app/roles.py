@@ -30,10 +30,22 @@ class Stage:
         self.ports: dict[str, int] = {}
         self._figures: list[Callable[[], Mapping[str, float]]] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self.died = asyncio.Event()
+        self.ending = False
 
     def keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run a background task for as long as the process plays its roles."""
         self._tasks.append(asyncio.create_task(keep(name, run, self.kit.health), name=name))
+
+    def watch(self, name: str, task: "asyncio.Task[None]") -> None:
+        """Notice the death of a task that somebody else started: the process then ends, too."""
+
+        def died(done: "asyncio.Task[None]") -> None:
+            if not done.cancelled() and not self.ending:
+                log.error("app.task_died", task=name, error=repr(done.exception()))
+                self.died.set()
+
+        task.add_done_callback(died)
 
     def count(self, figures: Callable[[], Mapping[str, float]]) -> None:
         """Show figures in the pulse of this process; names are those of the metrics."""
@@ -81,8 +93,16 @@ async def play(orders: Orders, stop: asyncio.Event, report: Callable[[Report], N
         stage.keep("pulse", lambda: _tell(stage))
         report(Report(ports=stage.ports))
         log.info("app.process_ready", roles=orders.roles, ports=stage.ports)
-        await stop.wait()
+        await _either(stop, stage.died)
+        stage.ending = True
         log.info("app.process_stopping")
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
 
 
 async def _tell(stage: Stage) -> None:

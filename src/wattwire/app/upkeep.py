@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 
 from wattwire.settings import Settings
-from wattwire.store import retention
+from wattwire.store import ledger, retention
 
 EVERY_SECONDS: Final = 60.0
 
@@ -21,6 +21,8 @@ async def upkeep_for_ever(pool: Any, settings: Settings, may_run: Callable[[], b
         if may_run():
             async with pool.acquire() as connection:
                 dropped = await retention.keep_up(connection, settings, datetime.now(UTC))
+                await ledger.fold_ledger(connection)
+                await ledger.discard_orphans(connection)
             if dropped:
                 log.info("app.partitions_dropped", names=dropped)
             await asyncio.sleep(EVERY_SECONDS)

@@ -38,7 +38,8 @@ class Plan:
     settings: IntegrationSettings
     address: str
     form: Format
-    limits: Limits  #: the type's, and what the integration allows a message at most
+    limits: Limits  #: of one call
+    max_payload_bytes: int  #: of one message
     rate_per_minute: int | None
     width: int  #: calls under way
     verdicts: Mapping[str, Verdict]
@@ -65,7 +66,8 @@ def plan_of(row: LaneRow, types: Mapping[str, IntegrationType[Any]], sealer: Sea
         settings=settings,
         address=kind.address(settings),
         form=find_format(row.format or kind.format),
-        limits=_limits(kind, row.max_payload_bytes),
+        limits=kind.limits,
+        max_payload_bytes=_largest(kind.limits, row.max_payload_bytes),
         rate_per_minute=row.rate_per_minute,
         width=1 if kind.ordered(settings) else min(row.max_concurrent or WIDEST, WIDEST),
         verdicts=merged(kind.verdicts, row.outcomes),
@@ -92,11 +94,6 @@ def _settings(row: LaneRow, kind: IntegrationType[Any], sealer: Sealer) -> Integ
     return settings
 
 
-def _limits(kind: IntegrationType[Any], payload: int | None) -> Limits:
-    return kind.limits if payload is None else _capped(kind.limits, payload)
-
-
-def _capped(limits: Limits, payload: int) -> Limits:
-    """Return the limits unchanged: what a single message may hold is checked on its own."""
-    del payload
-    return limits
+def _largest(limits: Limits, allowed: int | None) -> int:
+    possible = limits.max_bytes - limits.overhead_bytes
+    return possible if allowed is None else min(allowed, possible)

@@ -20,7 +20,12 @@ _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN: Final = {errno.EACCES, errno.EPERM}
 _NO_FOLDER: Final = {errno.ENOTDIR, errno.EEXIST}
 #: How the two servers mark the line that says why they end.
-_GRAVE: Final = re.compile(r"(?:FATAL:|PANIC:|\[FTL\]|\[ERR\]|error:)\s+(.*)")
+_GRAVE: Final = re.compile(r"(?:ERROR:|FATAL:|PANIC:|\[FTL\]|\[ERR\]|error:)\s+(.*)")
+
+
+_SAYS_FULL: Final = re.compile("no space left on device|check free disk space", re.IGNORECASE)
+#: No server starts with less.
+_LEAST_BYTES: Final = 4 * 1024 * 1024
 
 
 class EngineError(Exception):
@@ -69,6 +74,11 @@ def _nearest(path: Path) -> Path:
     return next(p for p in (path, *path.parents) if os.access(p, os.F_OK))
 
 
+def _is_full(folder: Path) -> bool:
+    disk = os.statvfs(_nearest(folder))
+    return disk.f_bavail * disk.f_frsize < _LEAST_BYTES
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn an OSError inside the context into an EngineError about `path`."""
@@ -80,7 +90,7 @@ def explained(path: Path) -> Iterator[None]:
 
 def explain_output(name: str, output: str, folder: Path) -> EngineError:
     """Return the sentence for a server that ended, from what it wrote last."""
-    if "No space left on device" in output or "no space left on device" in output:
+    if _SAYS_FULL.search(output) or _is_full(folder):
         return disk_full(folder)
     reasons = _GRAVE.findall(output)
     last = reasons[-1] if reasons else (output.strip().splitlines() or ["it said nothing"])[-1]

@@ -63,7 +63,7 @@ async def _initdb(
     order = Order([str(program), "-D", str(data), *options], account, [program, data])
     status, output = await run_once(order, seconds=SECONDS)
     if status:
-        raise explain_output("initdb", output, data)
+        raise explain_output("initdb", output, data.parent)
 
 
 async def set_password(
@@ -85,4 +85,4 @@ async def _say(
     order = Order([*command, "postgres"], account, [program, data])
     status, output = await run_once(order, sent=f"{text}\n\n".encode(), seconds=SECONDS)
     if status or "ERROR:" in output:
-        raise explain_output("postgres --single", output.replace("ERROR:", "FATAL:"), data)
+        raise explain_output("postgres --single", output, data.parent)

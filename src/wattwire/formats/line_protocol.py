@@ -28,6 +28,7 @@ MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 MAX_LINES: Final = 100_000
 MAX_TEXT_BYTES: Final = 65_536
 MAX_TAGS: Final = 255
+MAX_SHOWN: Final = 100
 INT64: Final = range(-(2**63), 2**63)
 UINT64: Final = range(2**64)
 #: How many of a precision's units make a microsecond, or microseconds one unit.
@@ -41,7 +42,7 @@ _BOOLS: Final = dict.fromkeys(("t", "T", "true", "True", "TRUE"), True) | dict.f
 _PLAIN: Final = re.compile(r"([^\\\" ]++) ++([^\\\" ]++)(?: ++([^ ]++))? *+")
 _LINE: Final = re.compile(
     r"""((?:[^\\ ]++|\\.|\\$)++)[ ]++"""  # measurement and tags
-    r"""((?:[^\\" ]++|\\.|\\$|"(?:[^"\\]++|\\.)*+")++)"""  # fields
+    r"""((?:(?:[^\\= ]++|\\.)++=(?:"(?:[^"\\]++|\\.)*+"|[^", ]*+),?+)++)"""  # fields
     r"""(?:[ ]++([^ ]++))?[ ]*+""",  # timestamp
     re.DOTALL,
 )
@@ -187,14 +188,13 @@ def _unescaped(text: str) -> str:
 
 def _fields(text: str) -> tuple[tuple[str, ...], list[Value]]:
     names, values, end = [], [], 0
-    for match in _FIELD.finditer(text):
-        if match.start() != end:
-            break
+    while end < len(text):
+        match = _FIELD.match(text, end)  # only here: a search would try every place behind it
+        if match is None:
+            raise refused(f"a field is name=value: {shown(text[end : end + MAX_SHOWN])}", "fields")
         end = match.end()
         names.append(_name(match[1], "fields"))
         values.append(_value(match[2]))
-    if end != len(text):
-        raise refused(f"a field is name=value: {shown(text[end:])}", "fields")
     return tuple(names), values
 
 

@@ -108,6 +108,8 @@ class Connection(asyncio.Protocol):
     def _read_packets(self) -> None:
         next_packet, inbox, count, published = self._framer.next_packet, self._inbox, 0, 0
         budget = self._refill()
+        if inbox is not None:
+            inbox.check_room()
         try:
             while not self._holds:
                 packet = next_packet()

@@ -139,9 +139,10 @@ class Inbox:
         except Exception:
             log.exception("mqtt.message_refused", username=self._principal.username)
             pending.release(False)
-        self._check_room()
+        self.check_room()
 
-    def _check_room(self) -> None:
+    def check_room(self) -> None:
+        """Have the connection not read while too much of it, or of all, is not durable."""
         if len(self._queue) >= self._max_messages or self._bytes >= self._max_bytes:
             self._wait()
         elif self.desk.unreleased_bytes >= self.desk.limits.unreleased_bytes_total:
@@ -177,7 +178,7 @@ class Inbox:
                 pending.release(False)
         else:
             pending.release(True)
-        self._check_room()
+        self.check_room()
         return True
 
     def forget(self, packet_id: int) -> None:

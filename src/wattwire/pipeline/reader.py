@@ -66,12 +66,16 @@ class LogReader:
         if status:
             self._ended(message.subject, status)
             return
-        left = self._waiting.get(message.subject, 0) - 1
-        if left > 0:
-            self._waiting[message.subject] = left
-        else:
-            self._waiting.pop(message.subject, None)
+        self._count_down()
         self._queue.put_nowait(LogMessage(_sequence_of(message.reply), message.data))
+
+    def _count_down(self) -> None:
+        """A batch came: it belongs to the oldest request, because the log answers them in order."""
+        request = next(iter(self._waiting), None)
+        if request is not None:
+            self._waiting[request] -= 1
+            if not self._waiting[request]:
+                del self._waiting[request]
 
     def _ended(self, request: str, status: str) -> None:
         self._waiting.pop(request, None)

@@ -198,13 +198,15 @@ def _times_of(rows: Rows, place: int) -> Instants:
 
 
 def _is_dense(loaded: Loaded, place: int) -> bool:
-    """Tell whether the readings on both sides of the run's start have a value of the register."""
+    """Tell whether the register's values around the run's start are those of the nearest readings."""
     rows, start = loaded.rows, loaded.run.bounds[0]
-    if rows.entries.get(place):
-        return False
     first = int(np.searchsorted(rows.times, start, "left"))
-    beside = rows.values[max(first - 1, 0) : first + 1, place]
-    return bool(np.isfinite(beside).all())
+    beside = slice(max(first - 1, 0), first + 1)
+    if not np.isfinite(rows.values[beside, place]).all():
+        return False
+    latest = max(start, *rows.times[beside].tolist())
+    entries = rows.entries.get(place, ())
+    return not any(start - CLOCK_TOLERANCE <= some.time <= latest for some in entries)
 
 
 def _hours_ahead(times: Iterable[int], end: int, zone: tzinfo) -> set[Bucket]:

@@ -47,7 +47,7 @@ class Changed(NamedTuple):
 class Slice(NamedTuple):
     """What one transaction did."""
 
-    taken: int  #: stale buckets that are settled
+    settled: int  #: stale buckets that need no more work; 0: nothing is due, or all marked again
     changed: list[Changed]
 
 
@@ -83,8 +83,11 @@ async def recompute_once(
     patience = Patience(quiet, quiet_limit, now)
     changed: list[Changed] = []
     for kind in KINDS:
-        while (done := await recompute_slice(pool, kind, patience, on_changed)).taken:
+        settled = True
+        while settled:
+            done = await recompute_slice(pool, kind, patience, on_changed)
             changed += done.changed
+            settled = done.settled > 0
     return changed
 
 
@@ -114,8 +117,8 @@ async def recompute_slice(
         changed = await _write(connection, kind, outcome, series)
         if changed:
             await on_changed(connection, changed)
-        await store.forget_stale(connection, kind, outcome.settled)
-        return Slice(len(outcome.settled), changed)
+        settled = await store.forget_stale(connection, kind, outcome.settled)
+        return Slice(settled, changed)
 
 
 async def _compute_hours(

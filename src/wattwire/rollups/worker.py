@@ -104,7 +104,7 @@ class RollupWorker:
         except (ArithmeticError, ValueError, TypeError, LookupError, asyncpg.DataError) as error:
             log.warning("rollups.slice_failed", kind=kind, error=f"{type(error).__name__}: {error}")
             return await self._slice_by_one(kind)
-        return done.taken
+        return done.settled
 
     async def _slice_by_one(self, kind: str) -> int:
         settled = 0
@@ -114,16 +114,16 @@ class RollupWorker:
             except (ArithmeticError, ValueError, TypeError, LookupError, asyncpg.DataError):
                 await self._set_first_aside(kind)
                 continue
-            if not done.taken:
+            if not done.settled:
                 break
-            settled += done.taken
+            settled += done.settled
         return settled
 
     async def _compute(self, kind: str, limit: int) -> Slice:
         done = await recompute_slice(
             self._pool, kind, self._patience, self._on_changed, limit=limit
         )
-        self.settled += done.taken
+        self.settled += done.settled
         self.changed += len(done.changed)
         if done.changed:
             self._after_commit()

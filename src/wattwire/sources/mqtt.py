@@ -281,7 +281,6 @@ class _Reader:
             await self._intake.accept(self._context.organization_id, readings, statuses=statuses)
 
     async def _quarantine(self, message: Incoming, error: RefusedError) -> None:
-        log.info("sources.message_refused", source=self._context.name, reason=error.reason)
         await self._intake.quarantine(
             self._context.organization_id,
             message.payload,

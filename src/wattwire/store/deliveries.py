@@ -273,7 +273,7 @@ async def _change_states(
             continue
         was = await connection.fetchval(
             _SQL.set_state, settlement.integration_id, state.status, _clean(state.reason),
-            state.parked, state.failures, state.probe_at, settlement.at,
+            state.parked, state.failures, state.probe_at,
         )  # fmt: skip
         if state.disable:
             await connection.execute(_SQL.disable, settlement.integration_id)
@@ -309,9 +309,9 @@ async def set_figures(connection: Any, figures: Sequence[Figures]) -> None:
     await connection.execute(_SQL.set_figures, *_columns(figures))
 
 
-async def unpark(connection: Any, integration_id: int, now: datetime) -> None:
-    """Let an integration that is parked, or down, be tried again at once."""
-    await connection.execute(_SQL.unpark, integration_id, now)
+async def unpark(connection: Any, integration_id: int) -> None:
+    """Let an integration that is parked, or down, be tried again at once; its owner is told."""
+    await connection.execute(_SQL.unpark, integration_id)
 
 
 class LaneRow(NamedTuple):

@@ -117,9 +117,7 @@ async def list_recent_events(
     db: Any, organization_ids: Sequence[UUID], since: datetime, *, limit: int
 ) -> list[Any]:
     """Return rows of table `event` recorded at or after `since`, newest first."""
-    rows: list[Any] = await db.fetch(
-        _SQL.list_recent_events, list(organization_ids), since, limit
-    )
+    rows: list[Any] = await db.fetch(_SQL.list_recent_events, list(organization_ids), since, limit)
     return rows
 
 

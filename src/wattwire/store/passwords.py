@@ -37,7 +37,9 @@ async def verify_password(password: str, password_hash: str | None) -> bool:
 
 def _verify(password: str, password_hash: str | None) -> bool:
     try:
-        return _HASHER.verify(password_hash or _decoy_hash(), password) and password_hash is not None
+        return (
+            _HASHER.verify(password_hash or _decoy_hash(), password) and password_hash is not None
+        )
     except (Argon2Error, InvalidHashError):
         return False
 

@@ -69,9 +69,7 @@ async def find(db: Any, organization_id: UUID, entry_id: int) -> tuple[Entry, by
     return Entry(**fields), raw
 
 
-async def list_ids(
-    db: Any, organization_id: UUID, wanted: EntryFilter, *, limit: int
-) -> list[int]:
+async def list_ids(db: Any, organization_id: UUID, wanted: EntryFilter, *, limit: int) -> list[int]:
     """Return the oldest entries that are meant."""
     rows = await db.fetch(_SQL.list_ids, organization_id, *wanted.columns(), limit)
     return [row["id"] for row in rows]

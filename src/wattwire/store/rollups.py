@@ -139,9 +139,13 @@ async def take_stale(
     return [Stale(*row) for row in rows]
 
 
-async def forget_stale(connection: Any, bucket: str, taken: Sequence[Stale]) -> None:
-    """Forget what was taken, except what has been marked again. Last step before the commit."""
-    await connection.execute(_SQL.forget_stale, bucket, *_columns(taken, 3))
+async def forget_stale(connection: Any, bucket: str, taken: Sequence[Stale]) -> int:
+    """Forget what was taken, except what has been marked again; return how many were.
+
+    The last step before the commit: from here on whoever marks these buckets waits for it.
+    """
+    status = await connection.execute(_SQL.forget_stale, bucket, *_columns(taken, 3))
+    return int(status.split()[-1])
 
 
 async def mark_stale(connection: Any, bucket: str, starts: Iterable[tuple[int, datetime]]) -> None:

@@ -25,6 +25,13 @@ class Sealer(Protocol):
         """Return what was sealed. Raises an exception for bytes that another key sealed."""
 
 
+class Sealers(Protocol):
+    """Gives a sealer for each context; what was sealed for one opens for no other."""
+
+    def bound(self, context: str, /) -> Sealer:
+        """Return the sealer of a context."""
+
+
 def part(settings: BaseModel) -> tuple[Tree, Tree]:
     """Return (what may be shown, what must be sealed) as JSON values; empty branches are left out.
 

@@ -72,7 +72,14 @@ async def create(
     token_id = base64.b32encode(secrets.token_bytes(13)).decode().lower()[:20]
     secret = secrets.token_urlsafe(32)
     row = await db.fetchrow(
-        _SQL.create, token_id, organization_id, account_id, name, role, hash_secret(secret), expires_at
+        _SQL.create,
+        token_id,
+        organization_id,
+        account_id,
+        name,
+        role,
+        hash_secret(secret),
+        expires_at,
     )
     return Token(**row), f"{token_id}.{secret}"
 
@@ -94,7 +101,9 @@ async def list_page(
 ) -> list[Token]:
     """Return tokens, newest first, that come after (created_at, id)."""
     at, token_id = after or (None, None)
-    return [Token(**r) for r in await db.fetch(_SQL.list_page, organization_id, at, token_id, limit)]
+    return [
+        Token(**r) for r in await db.fetch(_SQL.list_page, organization_id, at, token_id, limit)
+    ]
 
 
 async def revoke(db: Any, organization_id: UUID, token_id: str) -> Token | None:
@@ -106,3 +115,8 @@ async def revoke(db: Any, organization_id: UUID, token_id: str) -> Token | None:
 async def touch(db: Any, token_id: str) -> None:
     """Remember that the token was used, at most once a minute."""
     await db.execute(_SQL.touch, token_id)
+
+
+async def drop(db: Any, token_id: str) -> None:
+    """Delete a token that was made for one command, so that no list shows it."""
+    await db.execute(_SQL.drop, token_id)

@@ -74,7 +74,8 @@ WITH gone AS (
     USING unnest($1::int[], $2::bigint[], $3::int[], $4::text[])
           AS g(integration_id, sequence, attempts, reason)
     WHERE d.integration_id = g.integration_id AND d.sequence = g.sequence
-    RETURNING d.integration_id, d.event_id, d.event_created_at, d.message_id, g.attempts, g.reason
+    RETURNING d.integration_id, d.event_id, d.event_created_at, d.message_id,
+              greatest(g.attempts, d.attempts) AS attempts, g.reason
 ), kept AS (
     INSERT INTO dead_letter (integration_id, event_id, event_created_at, message_id, attempts,
                              reason, died_at)
@@ -103,7 +104,7 @@ WHERE d.integration_id = g.integration_id AND d.sequence = g.sequence
 WITH old AS (SELECT status FROM integration_state WHERE integration_id = $1 FOR UPDATE)
 INSERT INTO integration_state AS s (integration_id, status, reason, parked, failures, probe_at,
                                     changed_at)
-SELECT id, $2, $3, $4, $5, $6, $7 FROM integration WHERE id = $1
+SELECT id, $2, $3, $4, $5, $6, now() FROM integration WHERE id = $1
 ON CONFLICT (integration_id) DO UPDATE SET
     status = excluded.status, reason = excluded.reason, parked = excluded.parked,
     failures = excluded.failures, probe_at = excluded.probe_at, changed_at = excluded.changed_at
@@ -138,7 +139,7 @@ SELECT id FROM integration WHERE deleted_at IS NULL
 -- name: unpark
 -- After a successful test: what was parked is tried again, and its owner is told to look.
 WITH changed AS (
-    UPDATE integration_state SET parked = false, probe_at = $2, changed_at = $2
+    UPDATE integration_state SET parked = false, probe_at = now(), changed_at = now()
     WHERE integration_id = $1 AND (parked OR probe_at IS NOT NULL) RETURNING integration_id
 )
 SELECT pg_notify('wattwire_config', 'integration:' || integration_id) FROM changed

@@ -31,3 +31,6 @@ RETURNING id, organization_id, account_id, name, role, created_at, expires_at, l
 -- name: touch
 UPDATE token SET last_used_at = now()
 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+
+-- name: drop
+DELETE FROM token WHERE id = $1

@@ -1,0 +1,136 @@
+"""`wattwire integration`: where events go."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from wattwire.cli.output import CommandError, fail, show, show_list
+from wattwire.cli.reach import (
+    CursorOption,
+    DataDirOption,
+    JsonOption,
+    LimitOption,
+    OrganizationOption,
+    Where,
+    call_api,
+)
+
+app = typer.Typer(name="integration", help="Where events go.", no_args_is_help=True)
+PATH = "/api/v1/integrations"
+IdArgument = Annotated[int, typer.Argument(help="Number of the integration.")]
+
+
+@app.command()
+def create(
+    *,
+    type: Annotated[str, typer.Option("--type", help="webhook, aws_sqs, aws_sns, …")],  # noqa: A002 - the option's name
+    name: Annotated[str, typer.Option("--name", help="What people call it.")],
+    topic: Annotated[list[str], typer.Option("--topic", help="What it asks for; may be repeated.")],
+    settings: Annotated[str, typer.Option("--settings", help="JSON, or @FILE with JSON.")],
+    data_dir: DataDirOption = None,
+    organization: OrganizationOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send events somewhere."""
+    body = {"type": type, "name": name, "topics": topic, "settings": _settings(settings)}
+    show(call_api(Where(data_dir, organization), "POST", PATH, body=body), as_json=as_json)
+
+
+def _settings(text: str) -> dict[str, Any]:
+    """Return settings given as JSON or, so that secrets stay out of the process list, as @FILE."""
+    try:
+        raw = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    except OSError as error:
+        fail(CommandError(f"{text[1:]} cannot be read: {error.strerror}"))
+    except msgspec.DecodeError as error:
+        fail(CommandError(f"--settings is not a JSON object: {error}"))
+
+
+@app.command("list")
+def list_all(
+    limit: LimitOption = 100,
+    cursor: CursorOption = None,
+    data_dir: DataDirOption = None,
+    organization: OrganizationOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List integrations."""
+    query = {"limit": limit, "cursor": cursor}
+    page = call_api(Where(data_dir, organization), "GET", PATH, query=query)
+    columns = ["id", "type", "name", "topics", "status", "reason"]
+    show_list(page["items"], columns, as_json=as_json, next_cursor=page["next_cursor"])
+
+
+@app.command("test")
+def send_test(
+    integration: IdArgument,
+    data_dir: DataDirOption = None,
+    organization: OrganizationOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Really send one message marked as a test."""
+    result = call_api(Where(data_dir, organization), "POST", f"{PATH}/{integration}/test")
+    show(result, as_json=as_json)
+    if result["outcome"] != "delivered":
+        raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    *,
+    integration: IdArgument,
+    dead_since: Annotated[
+        str | None,
+        typer.Option("--dead-since", help="All dead letters since 2025-06-01T00:00:00Z."),
+    ] = None,
+    dead: Annotated[list[int] | None, typer.Option("--dead", help="This dead letter.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Events again, from …")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="… until before.")] = None,
+    data_dir: DataDirOption = None,
+    organization: OrganizationOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send again: dead letters, or the events of a time range."""
+    given = {"dead_letter_ids": dead or None, "dead_since": dead_since, "from": start, "to": end}
+    body = {name: value for name, value in given.items() if value is not None}
+    path = f"{PATH}/{integration}/replay"
+    show(call_api(Where(data_dir, organization), "POST", path, body=body), as_json=as_json)
+
+
+@app.command()
+def stats(
+    integration: IdArgument,
+    data_dir: DataDirOption = None,
+    organization: OrganizationOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the counters: matched = delivered + waiting + in_flight + dead + discarded."""
+    path = f"{PATH}/{integration}/stats"
+    show(call_api(Where(data_dir, organization), "GET", path), as_json=as_json)
+
+
+@app.command()
+def pause(
+    integration: IdArgument,
+    data_dir: DataDirOption = None,
+    organization: OrganizationOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop sending; messages wait."""
+    path = f"{PATH}/{integration}/pause"
+    show(call_api(Where(data_dir, organization), "POST", path), as_json=as_json)
+
+
+@app.command()
+def resume(
+    integration: IdArgument,
+    data_dir: DataDirOption = None,
+    organization: OrganizationOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send again, what waited first."""
+    path = f"{PATH}/{integration}/resume"
+    show(call_api(Where(data_dir, organization), "POST", path), as_json=as_json)

@@ -1,0 +1,239 @@
+"""How a command finds the hub: by its data folder, or by the address of its database.
+
+Commands about who may come in work on the store itself. Those that need the hub's intake or its
+delivery call its API, with a token that is made for the one call and deleted after it.
+"""
+
+import asyncio
+import getpass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import aiohttp
+import asyncpg
+import typer
+from pydantic import ValidationError
+
+from wattwire.cli.output import UNREACHABLE, CommandError, fail
+from wattwire.engines.datadir import read_hub_info
+from wattwire.engines.errors import EngineError
+from wattwire.settings import Settings
+from wattwire.store import audit, organizations, tokens
+from wattwire.store.database import DatabaseError, open_pool
+
+T = TypeVar("T")
+CALL_SECONDS: Final = 120
+
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of the hub.", show_default=False)
+]
+OrganizationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--organization",
+        help="Name of the organization; the first one when left out.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")]
+CursorOption = Annotated[
+    str | None, typer.Option("--cursor", help="Where the page before ended.", show_default=False)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What was given to find the hub."""
+
+    data_dir: Path | None = None
+    organization: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The store, opened for one command."""
+
+    pool: Any
+    organization: organizations.Organization
+    info: Mapping[str, Any]
+
+    @property
+    def actor(self) -> str:
+        """Whom the audit names."""
+        return f"cli:{_user()}"
+
+    async def record(self, db: Any, action: str, object_id: object, **detail: Any) -> None:
+        """Write the audit row of a change."""
+        await audit.record(
+            db,
+            self.organization.id,
+            actor=self.actor,
+            action=action,
+            object=object_id,
+            detail=detail,
+        )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an account without a name, as in some containers
+        return "unknown"
+
+
+def load_settings(data_dir: Path | None, **given: Any) -> Settings:
+    """Return the settings, or leave with a sentence about each that does not fit."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**chosen) if data_dir is None else Settings(data_dir=data_dir, **chosen)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(map(str, first["loc"])).upper()
+        fail(CommandError(f"WATTWIRE_{name}: {first['msg']}"))
+
+
+def find_hub(data_dir: Path | None) -> dict[str, Any]:
+    """Return what the running hub tells of itself, the address of its database at the least.
+
+    Raises CommandError when there is none.
+    """
+    settings = load_settings(data_dir)
+    try:
+        info = read_hub_info(settings.data_dir) if settings.data_dir.exists() else None
+    except EngineError as error:
+        raise CommandError(str(error), UNREACHABLE) from error
+    if settings.database_url is not None and data_dir is None:
+        return {**(info or {}), "database_url": settings.database_url.get_secret_value()}
+    if info is None:
+        raise CommandError(
+            f"no hub runs on {settings.data_dir.absolute()}: start it with `wattwire serve`, give "
+            "--data-dir, or set WATTWIRE_DATABASE_URL",
+            UNREACHABLE,
+        )
+    return info
+
+
+@asynccontextmanager
+async def open_desk(where: Where) -> AsyncIterator[Desk]:
+    """Open the store and find the organization. Raises CommandError."""
+    info = find_hub(where.data_dir)
+    try:
+        async with open_pool(info["database_url"], size=2, role="cli") as pool:
+            found = await organizations.find_by_name(pool, where.organization)
+            if found is None:
+                raise _no_organization(where.organization)
+            yield Desk(pool, found, info)
+    except DatabaseError as error:
+        raise CommandError(f"{error}. Is the hub running?", UNREACHABLE) from error
+
+
+def _no_organization(name: str | None) -> CommandError:
+    if name is None:
+        return CommandError("there is no organization: `wattwire organization create NAME`")
+    return CommandError(f"there is no organization {name}: see `wattwire organization list`")
+
+
+def run(work: Callable[[], Awaitable[T]]) -> T:
+    """Carry out the work of a command; what is wrong becomes one sentence and an exit code."""
+
+    async def carry_out() -> T:
+        return await work()
+
+    try:
+        return asyncio.run(carry_out())
+    except CommandError as error:
+        fail(error)
+    except asyncpg.UniqueViolationError:
+        fail(CommandError("something with this name exists already"))
+    except asyncpg.UndefinedTableError:
+        fail(CommandError("the database is not set up: run `wattwire migrate`"))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        fail(CommandError(f"the database does not answer: {error}", UNREACHABLE))
+
+
+def at_desk(where: Where, work: Callable[[Desk], Awaitable[T]]) -> T:
+    """Carry out work that needs the store."""
+
+    async def seated() -> T:
+        async with open_desk(where) as desk:
+            return await work(desk)
+
+    return run(seated)
+
+
+def call_api(
+    where: Where,
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, Any] | None = None,
+    body: Any = None,
+) -> Any:
+    """Call the hub's API as an owner of the organization and return the answer's JSON."""
+
+    async def work(desk: Desk) -> Any:
+        async with _token(desk) as token, _session(token) as session:
+            return await _call(session, _address(desk) + path, method, query, body)
+
+    return at_desk(where, work)
+
+
+def _address(desk: Desk) -> str:
+    url = desk.info.get("http_url")
+    if not url:
+        raise CommandError(
+            "this needs the API of a running hub, and none runs here: give its --data-dir",
+            UNREACHABLE,
+        )
+    return str(url)
+
+
+@asynccontextmanager
+async def _token(desk: Desk) -> AsyncIterator[str]:
+    row, text = await tokens.create(
+        desk.pool,
+        desk.organization.id,
+        name=desk.actor[:200],
+        role="owner",
+        expires_at=datetime.now(UTC) + timedelta(seconds=2 * CALL_SECONDS),
+    )
+    try:
+        yield text
+    finally:
+        await tokens.drop(desk.pool, row.id)
+
+
+def _session(token: str) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5),
+    )
+
+
+async def _call(
+    session: aiohttp.ClientSession,
+    url: str,
+    method: str,
+    query: Mapping[str, Any] | None,
+    body: Any,
+) -> Any:
+    given = {k: str(v) for k, v in (query or {}).items() if v is not None}
+    try:
+        async with session.request(method, url, params=given, json=body) as response:
+            answer = await response.json(content_type=None) if response.status != 204 else {}  # noqa: PLR2004 - no content
+            if not response.ok:
+                raise CommandError(_problem(answer))
+            return answer
+    except aiohttp.ClientError as error:
+        raise CommandError(f"the API does not answer: {error}", UNREACHABLE) from error
+
+
+def _problem(answer: Any) -> str:
+    """Say a problem as a sentence, with the fields that do not fit."""
+    fields = [f"{e['field']}: {e['message']}" for e in answer.get("errors", [])]
+    return "\n  ".join([str(answer.get("detail", "refused")), *fields])

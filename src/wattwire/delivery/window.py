@@ -1,0 +1,118 @@
+"""What a lane has read of its queue: which rows it holds, and from where it reads on.
+
+Rows leave in the order of their sequence. The position moves forward only, so that rows that left
+are not passed over again and again. Sequences become visible when their transaction commits, which
+may be out of order: a row that turns up behind the position moves it back (`found`). What is in
+memory, under way or being settled is held, and not taken twice.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from wattwire.store.deliveries import Queued, Want
+
+#: With more rows than this in hand there is no hurry to look for further ones.
+MANY: Final = 500
+
+
+class Window:
+    """The part of one integration's queue that is in memory, and the position behind it."""
+
+    def __init__(self) -> None:
+        self.more = True  #: rows may be waiting after the position
+        self.held: set[int] = set()
+        self.next_due: datetime | None = None  #: when a row that failed may go again
+        self._position = 0
+        self._highest = 0
+        #: Where the position was a second, and two seconds, ago.
+        self._mark = 0
+        self._floor = 0
+        self._woken = False  # since the last fetch was asked for
+
+    def wake(self) -> None:
+        """Hear that rows may have come."""
+        self.more = self._woken = True
+
+    def asked(self) -> None:
+        """Note that a fetch has been asked for: whoever wakes from now on may mean newer rows."""
+        self._woken = False
+
+    def expect(self, due: datetime) -> None:
+        """Hear when a row may go again."""
+        if self.next_due is None or due < self.next_due:
+            self.next_due = due
+
+    def has_work(self, now: datetime) -> bool:
+        """Return whether there is something to fetch."""
+        return self.more or self._is_due(now)
+
+    def _is_due(self, now: datetime) -> bool:
+        return self.next_due is not None and self.next_due <= now
+
+    def want(self, integration_id: int, room: int, now: datetime) -> Want:
+        """Return what to fetch to fill so much room. Rows that are held come along in vain."""
+        behind = self._position < self._highest
+        fresh = room + (len(self.held) if behind else 0)
+        due = room + len(self.held) if self._is_due(now) else 0
+        return Want(integration_id, self._position, fresh if self.more else 0, due)
+
+    def want_first(self, integration_id: int, count: int) -> Want:
+        """Return what to fetch to see the first rows, due or not, that are not held."""
+        return Want(integration_id, 0, count + len(self.held), every=True)
+
+    def take(
+        self, rows: Sequence[Queued], want: Want, now: datetime, next_due: datetime | None
+    ) -> list[Queued]:
+        """Receive what was fetched; return the rows that were not held, which now are."""
+        fresh = [row.sequence for row in rows if row.due_at is None]
+        if want.fresh:
+            self.more = self._woken or len(fresh) >= want.fresh
+        if want.due:
+            full = len(rows) - len(fresh) >= want.due
+            self.next_due = now if full else next_due
+        if fresh:
+            self._position = max(self._position, fresh[-1])
+            self._highest = max(self._highest, self._position)
+        return self.claim(rows)
+
+    def take_first(self, rows: Sequence[Queued]) -> list[Queued]:
+        """Receive the first rows; return those that were not held, which now are."""
+        claimed = self.claim(rows)
+        if not claimed:
+            self.more = self._woken
+        return claimed
+
+    def claim(self, rows: Iterable[Queued]) -> list[Queued]:
+        """Hold rows that are not held yet, and return them."""
+        new = [row for row in rows if row.sequence not in self.held]
+        self.held.update(row.sequence for row in new)
+        return new
+
+    def release(self, sequences: Iterable[int]) -> None:
+        """Hold rows no longer; they left the queue, or are read again."""
+        self.held.difference_update(sequences)
+
+    def rewind(self, position: int) -> None:
+        """Read again from a position on."""
+        self._position = min(self._position, position)
+        self._mark = min(self._mark, position)
+        self._floor = min(self._floor, position)
+        self.more = True
+
+    def tick(self) -> None:
+        """Let the place behind which rows may still turn up follow the position."""
+        self._floor, self._mark = self._mark, self._position
+
+    def place(self, *, whole: bool) -> tuple[int, int] | None:
+        """Return (position, how many) to look for rows that came unseen; None: no need to."""
+        if self.more or len(self.held) > MANY:
+            return None
+        return 0 if whole else self._floor, len(self.held) + 1
+
+    def found(self, sequences: Sequence[int]) -> bool:
+        """Hear of rows that are due at once; return whether any of them is news."""
+        unknown = [sequence for sequence in sequences if sequence not in self.held]
+        if unknown:
+            self.rewind(min(unknown) - 1)
+        return bool(unknown)

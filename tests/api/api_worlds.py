@@ -1,0 +1,214 @@
+"""One request for every operation, with the ids of a world, and worlds to try them on."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from wattwire.api.application import routes
+from wattwire.store import (
+    accounts,
+    audit,
+    credentials,
+    devices,
+    integrations,
+    quarantine,
+    readings,
+    registry,
+    sources,
+    tokens,
+)
+from wattwire.model import Channel, Shape
+from wattwire.store.events import record_events
+from wattwire.model import Event
+
+FROM_TO = "from=2025-01-01T00:00:00Z&to=2099-01-01T00:00:00Z"
+WEBHOOK = {"url": "https://example.com/hooks", "secret_key": "a-secret-of-the-hook"}
+
+#: Query strings that operations need.
+QUERIES = {
+    "list_rollups": f"aggregation=h&{FROM_TO}",
+    "delete_readings": FROM_TO,
+    "delete_integration": "discard=true",
+}
+
+#: Bodies that fit. `{x}` stands for the id of x in the world.
+BODIES = {
+    "update_organization": {"detect_resets": True},
+    "create_user": {"email": "new@example.com", "role": "viewer", "password": "correct horse battery"},
+    "update_user": {"name": "Changed"},
+    "create_token": {"role": "viewer", "name": "new"},
+    "create_session": {"email": "nobody@example.com", "password": "wrong wrong wrong"},
+    "create_device": {"key": "new-device"},
+    "update_device": {"name": "Changed"},
+    "update_stream": {"path": "/power/1", "stamp": "end"},
+    "send_readings": {
+        "readings": [
+            {"device": "new-meter", "stream": "/power/1", "time": "2025-06-01T12:00:00Z", "values": {"x_w": 1}}
+        ]
+    },
+    "replay_quarantine": {"ids": ["{quarantine}"]},
+    "purge_quarantine": {"ids": ["{quarantine}"]},
+    "create_mqtt_credential": {"username": "new-user", "format": "json", "publish_topics": ["a/b"]},
+    "update_mqtt_credential": {"publish_topics": ["changed"]},
+    "create_integration": {
+        "type": "webhook", "name": "New", "topics": ["device.telemetry"], "settings": WEBHOOK,
+    },
+    "update_integration": {"name": "Changed"},
+    "replay_integration": {"dead_letter_ids": ["{dead_letter}"]},
+    "create_source": {
+        "type": "mqtt", "name": "New", "settings": {"host": "broker.example.com", "topics": ["a/#"], "client_id": "hub"},
+    },
+    "update_source": {"name": "Changed"},
+}  # fmt: skip
+
+PATH_IDS = {
+    "device_id": "device",
+    "integration_id": "integration",
+    "credential_id": "credential",
+    "source_id": "source",
+    "entry_id": "quarantine",
+    "user_id": "user",
+    "token_id": "token",
+    "event_id": "event",
+    "type_name": "type",
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """An organization with one of everything; `mark` is in every name."""
+
+    organization_id: UUID
+    mark: str
+    ids: dict
+
+    def request(self, route):
+        """Return (method, path with query, arguments) of an operation on this world."""
+        ids = {name: self.ids[thing] for name, thing in PATH_IDS.items() if thing in self.ids}
+        path = route.path.format(**ids)
+        query = QUERIES.get(route.name)
+        arguments = {}
+        if route.name in {"write_lines", "write_lines_v2"}:
+            arguments["data"] = b"power,device=line-meter x_w=1 1748779200000000000"
+        elif route.name in BODIES:
+            arguments["json"] = self._filled(BODIES[route.name])
+        return next(iter(route.methods)), path + (f"?{query}" if query else ""), arguments
+
+    def _filled(self, value):
+        if isinstance(value, dict):
+            return {k: self._filled(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self._filled(v) for v in value]
+        if isinstance(value, str) and value.startswith("{"):
+            return self.ids[value.strip("{}")]
+        return value
+
+
+async def make_world(pool, organization_id, mark):
+    """Fill an organization with one of everything."""
+    ids = {"type": "webhook"}
+    shape = Shape(f"{mark}-meter", "/power/1", (Channel("active_power_w"),))
+    at = datetime(2025, 6, 1, 12, tzinfo=UTC)
+    async with pool.acquire() as db:
+        account = await accounts.create(
+            db, organization_id, email=f"{mark}@example.com", name=mark, role="editor", password_hash="x"
+        )
+        token, _ = await tokens.create(db, organization_id, name=mark, role="viewer")
+        await registry.register_devices(db, [(organization_id, shape)])
+        found = await registry.register_streams(db, [(organization_id, shape)])
+        stream = found[organization_id, shape]
+        await readings.ensure_months(db, {(2025, 6)})
+        await readings.append(db, [readings.Row(stream.stream_id, at, at, 192, [1.5], None)])
+        await db.execute(
+            "INSERT INTO rollup VALUES ($1, 'h', $2::timestamptz, $2::timestamptz + interval '1 hour', '{1}', '{1.5}', '{1.5}',"
+            " '{1.5}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', 1, 1)",
+            stream.stream_id,
+            at,
+        )
+        entry = readings.Refused(
+            organization_id, at, "http", "json", "", b'{"readings":[]}', f"{mark} reason", "", mark, None
+        )
+        ids["quarantine"] = (await readings.insert_quarantine(db, [entry]))[0]
+        credential = await credentials.create(
+            db,
+            organization_id,
+            credentials.CredentialFields(f"{mark}-user", "json", [f"{mark}/t"], [], {}, "hash"),
+        )
+        integration = await integrations.create(db, organization_id, "webhook", _fields(mark))
+        source = await sources.create(
+            db,
+            organization_id,
+            name=f"{mark} source",
+            type="mqtt",
+            settings={"host": f"{mark}.example.com", "topics": ["#"], "client_id": "hub"},
+            secrets=None,
+            enabled=True,
+        )
+        event = await _make_event(db, organization_id, mark, stream.device_id)
+        ids["dead_letter"] = await _make_ledger(db, organization_id, integration.id, event, mark)
+        await audit.record(db, organization_id, actor=mark, action="test.made", object=1)
+    ids |= {
+        "user": account.id,
+        "token": token.id,
+        "device": stream.device_id,
+        "credential": credential.id,
+        "integration": integration.id,
+        "source": source.id,
+        "event": str(event),
+    }
+    return World(organization_id, mark, ids)
+
+
+def _fields(mark):
+    return integrations.IntegrationFields(
+        name=f"{mark} integration",
+        topics=["device.telemetry"],
+        device_ids=None,
+        stream_patterns=None,
+        format=None,
+        settings={"url": f"https://{mark}.example.com/"},
+        secrets=None,
+        rate_per_minute=50,
+        max_concurrent=10,
+        max_payload_bytes=None,
+        outcomes={},
+        schedule_seconds=None,
+        max_age_seconds=600,
+        enabled=True,
+    )
+
+
+async def _make_event(db, organization_id, mark, device_id):
+    event = Event(
+        id=UUID(int=(hash(mark) & (2**60 - 1)) + 1),
+        topic="device.telemetry",
+        organization_id=organization_id,
+        time=datetime.now(UTC),
+        data={"secret": f"{mark} data"},
+        device_id=device_id,
+        device_key=f"{mark}-meter",
+        stream="/power/1",
+    )
+    await record_events(db, [event], [])
+    return event.id
+
+
+async def _make_ledger(db, organization_id, integration_id, event_id, mark):
+    at = await db.fetchval("SELECT created_at FROM event WHERE id = $1", event_id)
+    await db.execute(
+        "INSERT INTO attempt (integration_id, organization_id, message_id, event_id, number, started_at,"
+        " duration_ms, outcome, reason) VALUES ($1, $2, $3, $4, 1, now(), 5, 'rejected', $5)",
+        integration_id, organization_id, f"{mark}-message", event_id, f"{mark} said no",
+    )  # fmt: skip
+    await db.execute(
+        "INSERT INTO ledger (integration_id, matched, dead) VALUES ($1, 1, 1)", integration_id
+    )
+    return await db.fetchval(
+        "INSERT INTO dead_letter (integration_id, event_id, event_created_at, message_id, attempts, reason)"
+        " VALUES ($1, $2, $3, $4, 1, $5) RETURNING id",
+        integration_id, event_id, at, f"{mark}-message", f"{mark} said no",
+    )  # fmt: skip
+
+
+OPERATIONS = [r for r in routes() if r.name != "get_docs"]
+__all__ = ["BODIES", "OPERATIONS", "QUERIES", "World", "devices", "make_world", "quarantine"]
