@@ -56,7 +56,7 @@ BODIES = {
     "update_integration": {"name": "Changed"},
     "replay_integration": {"dead_letter_ids": ["{dead_letter}"]},
     "create_source": {
-        "type": "mqtt", "name": "New", "settings": {"host": "broker.example.com", "topics": ["a/#"], "client_id": "hub"},
+        "type": "mqtt", "name": "New", "settings": {"host": "broker.example.com", "topics": [{"filter": "a/#"}], "client_id": "hub"},
     },
     "update_source": {"name": "Changed"},
 }  # fmt: skip
@@ -140,7 +140,7 @@ async def make_world(pool, organization_id, mark):
             organization_id,
             name=f"{mark} source",
             type="mqtt",
-            settings={"host": f"{mark}.example.com", "topics": ["#"], "client_id": "hub"},
+            settings={"host": f"{mark}.example.com", "topics": [{"filter": "#"}], "client_id": "hub"},
             secrets=None,
             enabled=True,
         )

@@ -51,9 +51,15 @@ def test_what_may_be_declared():
 
 
 @pytest.mark.parametrize(
-    "time", ["2025-06-01T12:00:00Z", "2025-06-01T14:00:00+02:00", "2025-06-01 12:00:00.000+00:00",
-             1748779200000, None],
-)  # fmt: skip
+    "time",
+    [
+        "2025-06-01T12:00:00Z",
+        "2025-06-01T14:00:00+02:00",
+        "2025-06-01 12:00:00.000+00:00",
+        1748779200000,
+        None,
+    ],
+)
 def test_times(time):
     """ISO 8601 with an offset, epoch milliseconds; left out it is the moment of receipt."""
     assert verdicts(ITEM | {"time": time})[0].time == NOW
@@ -110,9 +116,17 @@ def test_text_of_another_kind_is_refused():
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"{}", b'{"readings": 1}', b'{"readings": [1', b'{"readings": [], "x": 1}', b"\xff",
-     b'{"readings": [' + b"[" * 100_000],
-)  # fmt: skip
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"readings": 1}',
+        b'{"readings": [1',
+        b'{"readings": [], "x": 1}',
+        b"\xff",
+        b'{"readings": [' + b"[" * 100_000,
+    ],
+)
 def test_bodies_that_are_refused(body):
     """What is no such object as a whole has no verdicts, but one reason."""
     with pytest.raises(RefusedError):

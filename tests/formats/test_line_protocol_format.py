@@ -73,13 +73,21 @@ def test_the_device_may_be_named_by_other_tags():
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("1", 1.0), ("1.0", 1.0), ("-1.2e+78", -1.2e78), ("+1.5", 1.5), (".5", 0.5), ("1.", 1.0),
-        ("1E3", 1000.0), ("1i", 1.0), ("-9223372036854775808i", -(2.0**63)), ("18446744073709551615u", 2.0**64),
+        ("1", 1.0),
+        ("1.0", 1.0),
+        ("-1.2e+78", -1.2e78),
+        ("+1.5", 1.5),
+        (".5", 0.5),
+        ("1.", 1.0),
+        ("1E3", 1000.0),
+        ("1i", 1.0),
+        ("-9223372036854775808i", -(2.0**63)),
+        ("18446744073709551615u", 2.0**64),
         ("0u", 0.0),
         *[(t, 1.0) for t in ("t", "T", "true", "True", "TRUE")],
         *[(f, 0.0) for f in ("f", "F", "false", "False", "FALSE")],
     ],
-)  # fmt: skip
+)
 def test_numbers_and_booleans(text, value):
     """Every way to write one becomes a number."""
     assert parts(f"m x={text}")[2] == {"x": value}
@@ -87,24 +95,37 @@ def test_numbers_and_booleans(text, value):
 
 @pytest.mark.parametrize(
     ("quoted", "text"),
-    [('"on"', "on"), ('""', ""), (r'"say \"hi\""', 'say "hi"'), (r'"a\\"', "a\\"),
-     ('"a, b=c d"', "a, b=c d"), (r'"C:\dir"', r"C:\dir"), ('"#"', "#"), ('"1,y=\\"2"', '1,y="2')],
-)  # fmt: skip
+    [
+        ('"on"', "on"),
+        ('""', ""),
+        (r'"say \"hi\""', 'say "hi"'),
+        (r'"a\\"', "a\\"),
+        ('"a, b=c d"', "a, b=c d"),
+        (r'"C:\dir"', r"C:\dir"),
+        ('"#"', "#"),
+        ('"1,y=\\"2"', '1,y="2'),
+    ],
+)
 def test_texts(quoted, text):
     """A quoted text is a status channel; commas, spaces and equals signs inside it are its own."""
     reading = only(f"m s={quoted},x=1 1700000000000000000")
     assert reading.texts == (text, None)
     assert reading.values == [None, 1.0]
     assert [channel.kind for channel in reading.shape.channels] == [
-        ChannelKind.STATUS, ChannelKind.INSTANTANEOUS,
-    ]  # fmt: skip
+        ChannelKind.STATUS,
+        ChannelKind.INSTANTANEOUS,
+    ]
 
 
 @pytest.mark.parametrize(
     ("precision", "stamp", "time"),
-    [("ns", "1700000000123456999", 1_700_000_000_123_456), ("us", "1700000000123456", 1_700_000_000_123_456),
-     ("ms", "1700000000123", 1_700_000_000_123_000), ("s", "1700000000", NOW)],
-)  # fmt: skip
+    [
+        ("ns", "1700000000123456999", 1_700_000_000_123_456),
+        ("us", "1700000000123456", 1_700_000_000_123_456),
+        ("ms", "1700000000123", 1_700_000_000_123_000),
+        ("s", "1700000000", NOW),
+    ],
+)
 def test_precisions(precision, stamp, time):
     """The timestamp's unit is what the request says; without one it is the moment of receipt."""
     assert only(f"m x=1 {stamp}", precision=precision).time == time
@@ -164,12 +185,15 @@ def test_lines_that_are_refused(text, reason):
 
 
 def test_each_line_has_its_own_verdict():
-    """Good lines are taken beside bad ones; numbers count comments and empty lines, and raw is kept."""
+    """Good lines are taken beside bad ones; numbers count every line, and raw is kept."""
     body = b"# comment\n\nm x=1\r\nm x\nm \xff=1\n  m x=3  \n"
     lines = decode(body, NOW)
     assert [(line.number, line.raw) for line in lines] == [
-        (3, b"m x=1"), (4, b"m x"), (5, b"m \xff=1"), (6, b"m x=3"),
-    ]  # fmt: skip
+        (3, b"m x=1"),
+        (4, b"m x"),
+        (5, b"m \xff=1"),
+        (6, b"m x=3"),
+    ]
     assert [isinstance(line.result, Reading) for line in lines] == [True, False, False, True]
     assert [line.result.where for line in lines[1:3]] == ["line 4 fields", "line 5"]
     assert lines[2].result.reason == "the text is not UTF-8"
@@ -202,16 +226,18 @@ def test_encode_writes_what_influx_reads():
     assert encode("a=b", {"t": "x\\"}, {"f": "a\nb"}) == 'a=b,t=x\\\\ f="a\\\\nb"'
 
 
-NAMES = st.text(
-    st.sampled_from("ab,= \\\"'é/%#"), min_size=1, max_size=8
-).filter(lambda name: name != "time" and not name.startswith("#"))  # fmt: skip
+NAMES = st.text(st.sampled_from("ab,= \\\"'é/%#"), min_size=1, max_size=8).filter(
+    lambda name: name != "time" and not name.startswith("#")
+)
 
 
 @given(
     NAMES,
     st.dictionaries(NAMES, NAMES, max_size=3),
-    st.dictionaries(NAMES, st.floats(allow_nan=False, allow_infinity=False) | NAMES, min_size=1, max_size=4),
-)  # fmt: skip
+    st.dictionaries(
+        NAMES, st.floats(allow_nan=False, allow_infinity=False) | NAMES, min_size=1, max_size=4
+    ),
+)
 def test_what_encode_writes_decode_reads(measurement, tags, fields):
     """Any names, with every character that is syntax, survive the way out and back in."""
     line = encode(measurement, tags, fields, 5)
@@ -227,14 +253,23 @@ def test_what_encode_writes_decode_reads(measurement, tags, fields):
 
 
 def test_a_line_of_a_mebibyte_is_read_in_proportion():
-    """Long lines of every wicked kind come to an end (quadratic time would not, within the timeout)."""
+    """Long lines of every wicked kind come to an end; quadratic time would hit the timeout."""
     n = 500_000
     for body in (
-        b"m " + b"x=1," * (n // 4) + b"y=1", b'm x="' + b'\\"' * n, b"m x=" + b"\\" * n,
-        b"m," + b"a=b," * (n // 4) + b" x=1", b"\\," * n + b" x=1", b"m x=1" + b" " * n + b"1 1",
-        b"a " * n, b'"' * n, b"m " + b'"",' * n, b"=" * n, b"m " + b"," * n, b"," * n + b" x=1",
+        b"m " + b"x=1," * (n // 4) + b"y=1",
+        b'm x="' + b'\\"' * n,
+        b"m x=" + b"\\" * n,
+        b"m," + b"a=b," * (n // 4) + b" x=1",
+        b"\\," * n + b" x=1",
+        b"m x=1" + b" " * n + b"1 1",
+        b"a " * n,
+        b'"' * n,
+        b"m " + b'"",' * n,
+        b"=" * n,
+        b"m " + b"," * n,
+        b"," * n + b" x=1",
         b"m " + b"\\=" * n,
-    ):  # fmt: skip
+    ):
         lines = decode(body, NOW)
         assert all(isinstance(line.result, RefusedError) for line in lines)
 

@@ -42,14 +42,25 @@ ALL = bytes.fromhex(
     "71280118ff01220761737365742d31"
 )
 ALL_VALUES = {
-    "i8": (T.INT8, -5), "i16": (T.INT16, -300), "i32": (T.INT32, -70000),
-    "i64": (T.INT64, -9007199254740993), "u8": (T.UINT8, 200), "u16": (T.UINT16, 60000),
-    "u32": (T.UINT32, 4000000000), "u64": (T.UINT64, 2**64 - 1), "f": (T.FLOAT, 1.5),
-    "d": (T.DOUBLE, -2.25), "b": (T.BOOLEAN, True), "s": (T.STRING, "grün"),
-    "dt": (T.DATETIME, MS), "t": (T.TEXT, "long text"),
-    "uu": (T.UUID, "6ede44a4-ea21-4c17-b5c4-37eb3875e554"), "by": (T.BYTES, b"\1\2\xff"),
-    "fi": (T.FILE, b"abc"), "null": (T.DOUBLE, None),
-}  # fmt: skip
+    "i8": (T.INT8, -5),
+    "i16": (T.INT16, -300),
+    "i32": (T.INT32, -70000),
+    "i64": (T.INT64, -9007199254740993),
+    "u8": (T.UINT8, 200),
+    "u16": (T.UINT16, 60000),
+    "u32": (T.UINT32, 4000000000),
+    "u64": (T.UINT64, 2**64 - 1),
+    "f": (T.FLOAT, 1.5),
+    "d": (T.DOUBLE, -2.25),
+    "b": (T.BOOLEAN, True),
+    "s": (T.STRING, "grün"),
+    "dt": (T.DATETIME, MS),
+    "t": (T.TEXT, "long text"),
+    "uu": (T.UUID, "6ede44a4-ea21-4c17-b5c4-37eb3875e554"),
+    "by": (T.BYTES, b"\1\2\xff"),
+    "fi": (T.FILE, b"abc"),
+    "null": (T.DOUBLE, None),
+}
 # Two metrics by alias: Float 231.25 at +1 s, and a historical Int32 -1 at -5 s; seq 1.
 DATA = bytes.fromhex(
     "08e8ef87e2f0311210100118e8ef87e2f031200965004067431213100218f8c087e2f0312003280150ffffffff0f1801"
@@ -75,7 +86,11 @@ def test_a_birth_of_another_implementation():
     """Names, alias, types, values and properties of an NBIRTH made by Eclipse Tahu's JavaScript."""
     payload = decode_payload(NBIRTH)
     assert (payload.timestamp, payload.seq, payload.uuid) == (MS, 0, None)
-    assert [metric.name for metric in payload.metrics] == ["bdSeq", "Node Control/Rebirth", "voltage"]
+    assert [metric.name for metric in payload.metrics] == [
+        "bdSeq",
+        "Node Control/Rebirth",
+        "voltage",
+    ]
     bd_seq, rebirth, voltage = payload.metrics
     assert (bd_seq.datatype, bd_seq.value(T.INT64, "")) == (T.INT64, 7)
     assert rebirth.value(T.BOOLEAN, "") is False
@@ -93,7 +108,10 @@ def test_every_data_type_of_another_implementation():
     }
     assert values == ALL_VALUES
     assert (payload.seq, payload.uuid) == (255, "asset-1")
-    assert [m.name for m in payload.metrics if m.datatype in (T.DATASET, T.TEMPLATE)] == ["ds", "tp"]
+    assert [m.name for m in payload.metrics if m.datatype in (T.DATASET, T.TEMPLATE)] == [
+        "ds",
+        "tp",
+    ]
 
 
 def test_data_of_another_implementation():
@@ -148,9 +166,15 @@ def test_arrays(datatype, values, packed):
 
 @pytest.mark.parametrize(
     ("datatype", "raw"),
-    [(T.INT16_ARRAY, b"abc"), (T.BOOLEAN_ARRAY, b"\1"), (T.BOOLEAN_ARRAY, b"\xff\xff\xff\xff"),
-     (T.BOOLEAN_ARRAY, b"\1\0\0\0"), (T.STRING_ARRAY, b"abc"), (T.STRING_ARRAY, b"\xff\0")],
-)  # fmt: skip
+    [
+        (T.INT16_ARRAY, b"abc"),
+        (T.BOOLEAN_ARRAY, b"\1"),
+        (T.BOOLEAN_ARRAY, b"\xff\xff\xff\xff"),
+        (T.BOOLEAN_ARRAY, b"\1\0\0\0"),
+        (T.STRING_ARRAY, b"abc"),
+        (T.STRING_ARRAY, b"\xff\0"),
+    ],
+)
 def test_arrays_that_are_refused(datatype, raw):
     """Bytes that make no whole number of items."""
     with pytest.raises(RefusedError):
@@ -159,9 +183,15 @@ def test_arrays_that_are_refused(datatype, raw):
 
 @pytest.mark.parametrize(
     ("datatype", "raw", "value"),
-    [(T.INT8, 0xFB, -5), (T.INT8, 0xFFFFFFFB, -5), (T.INT16, 0xFFFF, -1), (T.INT8, 127, 127),
-     (T.INT32, 2**64 - 1, -1), (T.INT64, 2**63, -(2**63))],
-)  # fmt: skip
+    [
+        (T.INT8, 0xFB, -5),
+        (T.INT8, 0xFFFFFFFB, -5),
+        (T.INT16, 0xFFFF, -1),
+        (T.INT8, 127, 127),
+        (T.INT32, 2**64 - 1, -1),
+        (T.INT64, 2**63, -(2**63)),
+    ],
+)
 def test_negative_numbers_in_every_width_met(datatype, raw, value):
     """Two's complement of the type's own width, of the carrier's, and sign-extended to 64 bits."""
     assert Metric(carrier=11, raw=raw).value(datatype, "") == value
@@ -169,10 +199,21 @@ def test_negative_numbers_in_every_width_met(datatype, raw, value):
 
 @pytest.mark.parametrize(
     ("datatype", "carrier", "raw"),
-    [(T.INT8, 10, 300), (T.UINT8, 10, 256), (T.UINT16, 10, 65536), (T.UINT32, 11, 2**32),
-     (T.INT32, 12, 1.5), (T.DOUBLE, 10, 1), (T.STRING, 10, 1), (T.BOOLEAN, 10, 1),
-     (T.DOUBLE, 15, "1"), (T.DATASET, 17, b""), (99, 10, 1), (T.INT8_ARRAY, 15, "x")],
-)  # fmt: skip
+    [
+        (T.INT8, 10, 300),
+        (T.UINT8, 10, 256),
+        (T.UINT16, 10, 65536),
+        (T.UINT32, 11, 2**32),
+        (T.INT32, 12, 1.5),
+        (T.DOUBLE, 10, 1),
+        (T.STRING, 10, 1),
+        (T.BOOLEAN, 10, 1),
+        (T.DOUBLE, 15, "1"),
+        (T.DATASET, 17, b""),
+        (99, 10, 1),
+        (T.INT8_ARRAY, 15, "x"),
+    ],
+)
 def test_values_that_do_not_fit_their_type_are_refused(datatype, carrier, raw):
     """A number out of its type's range, or a value in the wrong field."""
     with pytest.raises(RefusedError) as caught:
@@ -182,9 +223,17 @@ def test_values_that_do_not_fit_their_type_are_refused(datatype, carrier, raw):
 
 @pytest.mark.parametrize(
     ("datatype", "value"),
-    [(T.INT8, 128), (T.UINT8, -1), (T.UINT64, 2**64), (T.STRING, 5), (T.BOOLEAN, 1), (T.DOUBLE, "x"),
-     (T.INT32, 1.5), (T.DATASET, 1)],
-)  # fmt: skip
+    [
+        (T.INT8, 128),
+        (T.UINT8, -1),
+        (T.UINT64, 2**64),
+        (T.STRING, 5),
+        (T.BOOLEAN, 1),
+        (T.DOUBLE, "x"),
+        (T.INT32, 1.5),
+        (T.DATASET, 1),
+    ],
+)
 def test_metric_of_refuses_what_does_not_fit(datatype, value):
     """Our own side never writes a value that its type cannot hold."""
     with pytest.raises(ValueError, match=r"fit|no value"):
@@ -195,7 +244,9 @@ def test_properties_of_every_kind_come_back():
     """Numbers, text, truth and null; what is a set of properties is left out."""
     properties = {"unit": "V", "Quality": -3, "scale": 0.1, "on": True, "none": None}
     assert only(metric_of(T.DOUBLE, 1.0, name="x", properties=properties)).properties == properties
-    nested = wire.put_text(1, "set") + wire.put_bytes(2, wire.put_varint(1, 20) + wire.put_bytes(9, b""))
+    nested = wire.put_text(1, "set") + wire.put_bytes(
+        2, wire.put_varint(1, 20) + wire.put_bytes(9, b"")
+    )
     metric = wire.put_text(1, "x") + wire.put_bytes(9, nested)
     assert decode_payload(wire.put_bytes(2, metric)).metrics[0].properties == {}
 
@@ -203,17 +254,24 @@ def test_properties_of_every_kind_come_back():
 def test_what_later_versions_add_is_stepped_over():
     """Unknown fields of every wire type, at every level, do no harm."""
     extra = (
-        wire.put_varint(30, 5) + wire.put_bytes(31, b"x") + wire.put_float(32, 1.0)
+        wire.put_varint(30, 5)
+        + wire.put_bytes(31, b"x")
+        + wire.put_float(32, 1.0)
         + wire.put_double(1000, 1.0)
-    )  # fmt: skip
+    )
     payload = extra + wire.put_bytes(2, extra + wire.put_text(1, "a")) + wire.put_bytes(5, b"body")
     assert decode_payload(payload).metrics[0].name == "a"
 
 
 def test_the_last_of_a_repeated_field_counts():
     """As protocol buffers say; properties in two parts are one set."""
-    parts = [wire.put_bytes(9, wire.put_text(1, n) + wire.put_bytes(2, wire.put_text(8, n))) for n in "ab"]  # fmt: skip
-    metric = wire.put_text(1, "x") + b"".join(parts) + wire.put_text(1, "y") + wire.put_varint(10, 1)
+    parts = [
+        wire.put_bytes(9, wire.put_text(1, n) + wire.put_bytes(2, wire.put_text(8, n)))
+        for n in "ab"
+    ]
+    metric = (
+        wire.put_text(1, "x") + b"".join(parts) + wire.put_text(1, "y") + wire.put_varint(10, 1)
+    )
     decoded = decode_payload(wire.put_bytes(2, metric + wire.put_double(13, 2.0))).metrics[0]
     assert decoded.name == "y"
     assert decoded.properties == {"a": "a", "b": "b"}
@@ -237,11 +295,20 @@ def test_the_last_of_a_repeated_field_counts():
         (wire.put_bytes(2, wire.put_bytes(1, b"\xff")), "metrics[0]"),  # not UTF-8
         (wire.put_bytes(4, b"\xff"), "uuid"),
         (wire.put_bytes(2, wire.put_bytes(9, wire.put_text(1, "a"))), "metrics[0].properties"),
-        (wire.put_bytes(2, wire.put_bytes(9, b"".join(wire.put_text(1, str(i)) + wire.put_bytes(2, b"") for i in range(101)))), "metrics[0].properties"),
+        (
+            wire.put_bytes(
+                2,
+                wire.put_bytes(
+                    9,
+                    b"".join(wire.put_text(1, str(i)) + wire.put_bytes(2, b"") for i in range(101)),
+                ),
+            ),
+            "metrics[0].properties",
+        ),
         (b"\x12\x00" * (MAX_METRICS + 1), "metrics"),
         (b"\x00" * 1_048_577, ""),
     ],
-)  # fmt: skip
+)
 def test_bytes_that_are_refused(payload, where):
     """Cut, lying, out of bounds: each with the place it was found at."""
     assert refusal(payload).where == where

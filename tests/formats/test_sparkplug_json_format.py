@@ -10,14 +10,19 @@ from wattwire.model import Channel, ChannelKind, RefusedError, StatusChange
 NOW = 1_713_897_601_000_000
 SEED = {
     "metrics": [
-        {"name": "voltageAN", "alias": "PM500/voltage/AN", "value": 480.2, "properties": {"unit": "V"}},
+        {
+            "name": "voltageAN",
+            "alias": "PM500/voltage/AN",
+            "value": 480.2,
+            "properties": {"unit": "V"},
+        },
         {"name": "currentA", "value": 12.1, "properties": {"unit": "A"}},
         {"name": "realPower", "value": 4.2, "properties": {"unit": "kW"}},
     ],
     "timestamp": 1713897600000,
     "seq": 1024,
     "uuid": "<asset-uuid>",
-}  # fmt: skip
+}
 
 
 def take(message, topic="spBv1.0/pm500/DDATA/edge-1/pm-7"):
@@ -64,13 +69,18 @@ def test_without_uuid_the_topic_names_the_device(topic, device):
 def test_registers_are_known_by_their_unit():
     """A metric in kWh is a register."""
     message = without_uuid(metrics=[{"name": "e", "value": 1, "properties": {"unit": "kWh"}}])
-    assert take(message).readings[0].shape.channels == (Channel("e", ChannelKind.ACCUMULATING, "kWh"),)  # fmt: skip
+    assert take(message).readings[0].shape.channels == (
+        Channel("e", ChannelKind.ACCUMULATING, "kWh"),
+    )
 
 
 def test_metrics_with_times_of_their_own():
     """One reading for each time; without any timestamp it is the moment of receipt."""
-    metrics = [{"name": "a", "value": 1, "timestamp": 5000}, {"name": "b", "value": True},
-               {"name": "c", "value": "on", "timestamp": 5000}]  # fmt: skip
+    metrics = [
+        {"name": "a", "value": 1, "timestamp": 5000},
+        {"name": "b", "value": True},
+        {"name": "c", "value": "on", "timestamp": 5000},
+    ]
     first, second = take({"metrics": metrics}).readings
     assert (first.time, first.values, first.texts) == (5_000_000, [1.0, None], (None, "on"))
     assert (second.time, second.values) == (NOW, [1.0])
@@ -116,7 +126,9 @@ def test_messages_that_are_refused(message, where):
     assert caught.value.where == where
 
 
-@pytest.mark.parametrize("topic", ["", "spBv1.0", "spBv1.0/", "other/pm500/x", "spBv1.0/" + "x" * 300])  # fmt: skip
+@pytest.mark.parametrize(
+    "topic", ["", "spBv1.0", "spBv1.0/", "other/pm500/x", "spBv1.0/" + "x" * 300]
+)
 def test_topics_that_are_refused(topic):
     """Only this namespace, and a device key that can be kept."""
     with pytest.raises(RefusedError):

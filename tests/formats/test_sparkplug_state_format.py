@@ -77,7 +77,7 @@ def only(step):
 
 
 def test_a_birth_brings_a_device_online_with_its_first_values(broker):
-    """Names, units, kinds: registers by their unit, text as status; control metrics are no channels."""
+    """Names, units, kinds: registers by unit, text as status; control metrics are no channels."""
     assert broker.take("NBIRTH", node_birth()).decoded.statuses == (
         StatusChange("plant/edge-1", "online", NOW, "NBIRTH"),
     )
@@ -118,8 +118,13 @@ def test_the_short_way_and_the_long_way_agree(broker):
     """Plain numbers of one instant are read on a shorter way, with the same outcome."""
     broker.born()
     plain = data(2, (1, T.DOUBLE, 2.5), (2, T.UINT64, 9))
-    long = message(3, *(Metric(alias=m.alias, timestamp=MS, carrier=m.carrier, raw=m.raw,
-                               properties={"x": 1}) for m in decode_payload(plain).metrics))  # fmt: skip
+    long = message(
+        3,
+        *(
+            Metric(alias=m.alias, timestamp=MS, carrier=m.carrier, raw=m.raw, properties={"x": 1})
+            for m in decode_payload(plain).metrics
+        ),
+    )
     readings = [only(broker.take("DDATA", p, "pm-7")) for p in (plain, plain, long)]
     assert readings[0] == readings[1] == readings[2]
     assert readings[0].values == [2.5, 9.0]
@@ -135,8 +140,9 @@ def test_one_reading_for_each_timestamp(broker):
     )
     readings = broker.take("DDATA", message(2, *metrics), "pm-7").decoded.readings
     assert [(r.time, list(r.values)) for r in readings] == [
-        (NOW - 5 * SECOND, [1.0, 5.0]), (NOW, [2.0]),
-    ]  # fmt: skip
+        (NOW - 5 * SECOND, [1.0, 5.0]),
+        (NOW, [2.0]),
+    ]
 
 
 def test_without_any_timestamp_it_is_the_moment_of_receipt(broker):
@@ -153,8 +159,9 @@ def test_null_values_keep_their_kind(broker):
     reading = only(broker.take("DDATA", data(2, (1, T.DOUBLE, None), (3, T.STRING, None)), "pm-7"))
     assert reading.values == [None, None]
     assert [channel.kind for channel in reading.shape.channels] == [
-        ChannelKind.INSTANTANEOUS, ChannelKind.STATUS,
-    ]  # fmt: skip
+        ChannelKind.INSTANTANEOUS,
+        ChannelKind.STATUS,
+    ]
 
 
 def test_numbers_that_are_none_become_null_with_a_note(broker):
@@ -169,22 +176,36 @@ def test_numbers_that_are_none_become_null_with_a_note(broker):
 
 @pytest.mark.parametrize(
     ("qualities", "quality"),
-    [((192, 192), 192), ((192, 500), 500), ((500, 0), 0), ((0, 192), 0), ((None, 500), 500),
-     ((70000, 192), 192), ((-1, 192), 192), ((216, 192), 216), ((64, 192), 64)],
-)  # fmt: skip
+    [
+        ((192, 192), 192),
+        ((192, 500), 500),
+        ((500, 0), 0),
+        ((0, 192), 0),
+        ((None, 500), 500),
+        ((70000, 192), 192),
+        ((-1, 192), 192),
+        ((216, 192), 192),
+        ((64, 192), 64),
+    ],
+)
 def test_quality_is_that_of_the_worst_metric(qualities, quality):
     """Bad before stale before good; a code that is none is passed over."""
     broker = Broker()
     metrics = [
-        metric_of(T.DOUBLE, 1.0, name=f"m{at}", timestamp=MS,
-                  properties={} if q is None else {"quality": q})
+        metric_of(
+            T.DOUBLE,
+            1.0,
+            name=f"m{at}",
+            timestamp=MS,
+            properties={} if q is None else {"quality": q},
+        )
         for at, q in enumerate(qualities)
-    ]  # fmt: skip
+    ]
     assert only(broker.born(*metrics)).quality == quality
 
 
 def test_what_is_no_channel_is_noted(broker):
-    """DataSets, templates, bytes, files, later types and transient metrics are left out, said so."""
+    """DataSets, templates, bytes, files, later types, transient metrics: left out, and said so."""
     metrics = [
         Metric(name="ds", datatype=T.DATASET, carrier=17, raw=b"", timestamp=MS),
         Metric(name="tp", datatype=T.TEMPLATE, carrier=18, raw=b"", timestamp=MS),
@@ -198,10 +219,14 @@ def test_what_is_no_channel_is_noted(broker):
     step = broker.born(*metrics)
     assert [channel.name for channel in only(step).shape.channels] == ["x"]
     assert step.decoded.notes == [
-        "left out: 'ds', a DATASET", "left out: 'tp', a TEMPLATE", "left out: 'by', a BYTES",
-        "left out: 'fi', a FILE", "left out: 'new', of the unknown data type 99",
-        "left out: 'tr', transient", "left out: 'wave', an array of 65 items",
-    ]  # fmt: skip
+        "left out: 'ds', a DATASET",
+        "left out: 'tp', a TEMPLATE",
+        "left out: 'by', a BYTES",
+        "left out: 'fi', a FILE",
+        "left out: 'new', of the unknown data type 99",
+        "left out: 'tr', transient",
+        "left out: 'wave', an array of 65 items",
+    ]
 
 
 def test_short_arrays_booleans_and_dates_become_channels(broker):
@@ -217,9 +242,13 @@ def test_short_arrays_booleans_and_dates_become_channels(broker):
     )
     names = [channel.name for channel in reading.shape.channels]
     assert dict(zip(names, zip(reading.values, reading.texts, strict=True), strict=True)) == {
-        "v[0]": (1.5, None), "v[1]": (2.5, None), "b[0]": (1.0, None), "s[0]": (None, "a"),
-        "on": (1.0, None), "at": (None, "2024-04-23T18:40:00Z"),
-    }  # fmt: skip
+        "v[0]": (1.5, None),
+        "v[1]": (2.5, None),
+        "b[0]": (1.0, None),
+        "s[0]": (None, "a"),
+        "on": (1.0, None),
+        "at": (None, "2024-04-23T18:40:00Z"),
+    }
     assert reading.shape.channels[0].unit == "V"
 
 
@@ -430,9 +459,19 @@ def test_state_and_commands_hold_no_readings(broker, topic):
 
 @pytest.mark.parametrize(
     "topic",
-    ["", "spBv1.0", "spBv1.0/g/NDATA", "spBv1.0/g/NDATA/e/d", "spBv1.0/g/DDATA/e", "spBv1.0/g/XDATA/e",
-     "spBv1.0//NDATA/e", "spBv1.0/g/DDATA/e/d/x", "spAv1.0/g/NDATA/e", "spBv1.0/g/NDATA/" + "e" * 300],
-)  # fmt: skip
+    [
+        "",
+        "spBv1.0",
+        "spBv1.0/g/NDATA",
+        "spBv1.0/g/NDATA/e/d",
+        "spBv1.0/g/DDATA/e",
+        "spBv1.0/g/XDATA/e",
+        "spBv1.0//NDATA/e",
+        "spBv1.0/g/DDATA/e/d/x",
+        "spAv1.0/g/NDATA/e",
+        "spBv1.0/g/NDATA/" + "e" * 300,
+    ],
+)
 def test_topics_that_are_refused(broker, topic):
     """Exactly the specification's levels."""
     assert broker.host.take(topic, message(0), NOW).refused.where == "topic"
@@ -446,8 +485,10 @@ def test_what_a_host_publishes():
     (metric,) = payload.metrics
     assert (payload.timestamp, payload.seq) == (MS, None)
     assert (metric.name, metric.alias, metric.value(metric.datatype, "")) == (
-        "Node Control/Rebirth", None, True,
-    )  # fmt: skip
+        "Node Control/Rebirth",
+        None,
+        True,
+    )
     # npm sparkplug-payload 1.0.3 writes the same bytes for it.
     assert rebirth_command(NOW).hex() == (
         "0880e887e2f03112210a144e6f646520436f6e74726f6c2f526562697274681880e887e2f031200b7001"

@@ -25,10 +25,20 @@ def refusal(body, topic=TOPIC):
 
 def test_the_form_with_values():
     """Names, kinds by their ending, stream, time and quality as given; text goes to its column."""
-    decoded = telemetry({
-        "timestamp": "2025-10-26T12:00:00.5+00:00", "stream": "/power/1", "quality": 500,
-        "values": {"active_power_w": 21, "energy_import_wh": 5.5, "door": True, "mode": "auto", "x": None},
-    })  # fmt: skip
+    decoded = telemetry(
+        {
+            "timestamp": "2025-10-26T12:00:00.5+00:00",
+            "stream": "/power/1",
+            "quality": 500,
+            "values": {
+                "active_power_w": 21,
+                "energy_import_wh": 5.5,
+                "door": True,
+                "mode": "auto",
+                "x": None,
+            },
+        }
+    )
     (reading,) = decoded.readings
     assert reading.shape == (
         "device-123",
@@ -81,7 +91,11 @@ def test_what_stands_beside_values_is_noted():
         ({"a": 1, "timestamp": "2025-10-26T12:00:00"}, "timestamp", "lacks its offset"),
         ({"a": 1, "timestamp": "yesterday"}, "timestamp", "not an ISO 8601 time: 'yesterday'"),
         ({"a": 1, "timestamp": "2" * 100}, "timestamp", "not an ISO 8601 time"),
-        ({"a": 1, "timestamp": True}, "timestamp", "ISO 8601 text or whole epoch milliseconds: true"),
+        (
+            {"a": 1, "timestamp": True},
+            "timestamp",
+            "ISO 8601 text or whole epoch milliseconds: true",
+        ),
         ({"a": 1, "timestamp": 1.5}, "timestamp", "whole epoch milliseconds"),
         ({"a": 1, "timestamp": 1e300}, "timestamp", "between 1970 and 9999"),
         ({"a": 1, "timestamp": -1}, "timestamp", "between 1970 and 9999"),
@@ -115,10 +129,13 @@ def test_telemetry_that_is_refused(body, where, reason):
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"online", "online"), (b" Offline\n", "offline"), (b'"online"', "online"),
-        ({"status": "online"}, "online"), ({"status": "OFFLINE", "battery": [1]}, "offline"),
+        (b"online", "online"),
+        (b" Offline\n", "offline"),
+        (b'"online"', "online"),
+        ({"status": "online"}, "online"),
+        ({"status": "OFFLINE", "battery": [1]}, "offline"),
     ],
-)  # fmt: skip
+)
 def test_status(body, status):
     """As an object, as JSON text, as plain text."""
     decoded = telemetry(body, STATUS)
@@ -135,9 +152,19 @@ def test_status_with_time_and_detail():
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"gone", {"status": "gone"}, {"status": 1}, {}, b"{", {"status": "online", "timestamp": "x"},
-     {"status": "online", "detail": "\0"}, b"\xff\xfe", b"online" * 100],
-)  # fmt: skip
+    [
+        b"",
+        b"gone",
+        {"status": "gone"},
+        {"status": 1},
+        {},
+        b"{",
+        {"status": "online", "timestamp": "x"},
+        {"status": "online", "detail": "\0"},
+        b"\xff\xfe",
+        b"online" * 100,
+    ],
+)
 def test_status_that_is_refused(body):
     """Only online and offline exist."""
     assert refusal(body, STATUS).reason
@@ -151,10 +178,18 @@ def test_another_organization_is_refused():
 
 @pytest.mark.parametrize(
     "topic",
-    ["", "netneural", TOPIC + "/x", TOPIC.replace("devices", "things"), "x" + TOPIC,
-     TOPIC.replace("telemetry", "commands"), TOPIC.replace("device-123", ""),
-     TOPIC.replace("device-123", "d" * 256), "/" * 50],
-)  # fmt: skip
+    [
+        "",
+        "netneural",
+        TOPIC + "/x",
+        TOPIC.replace("devices", "things"),
+        "x" + TOPIC,
+        TOPIC.replace("telemetry", "commands"),
+        TOPIC.replace("device-123", ""),
+        TOPIC.replace("device-123", "d" * 256),
+        "/" * 50,
+    ],
+)
 def test_other_topics_are_refused(topic):
     """The tree has exactly five levels, and two of them end in what a device says."""
     with pytest.raises(RefusedError) as caught:

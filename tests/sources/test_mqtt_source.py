@@ -187,8 +187,6 @@ async def test_the_broker_dies(mosquitto):
 
 async def test_the_first_filter_that_matches_decides(mosquitto):
     """Each filter has its format."""
-        b'{"deviceId": "d", "dataFrequencyMins": 60, "date": "2022-03-01", "electricReadings": []}'
-    )
     intake = Taken()
     topics = [("meters/days", "smart_meter"), ("meters/#", "json")]
     await remember(mosquitto, "meters/#")
@@ -210,8 +208,6 @@ async def test_devices_are_loaded_when_their_zone_is_asked_for(mosquitto):
 
     intake = Taken()
     where = context(zone_of=zones.__getitem__, load=load)
-        b'{"deviceId": "d", "dataFrequencyMins": 60, "date": "2022-03-27", "electricReadings": []}'
-    )
     await remember(mosquitto, "m")
     await publish(mosquitto, EMPTY_DAY, topic="m")
     async with running(settings(mosquitto, ("m", "smart_meter")), intake, where):

@@ -17,7 +17,7 @@ from wattwire.store.sealing import SEALING, Sealer
 
 router = APIRouter(prefix="/api/v1", tags=["sources"])
 _CURSORS = Cursors("sources", (), int)
-_EXAMPLE = {"host": "broker.example.com", "topics": ["meters/#"]}
+_EXAMPLE = {"host": "broker.example.com", "client_id": "hub-1", "topics": [{"filter": "meters/#"}]}
 TypeName = Annotated[str, Field(max_length=50)]
 
 

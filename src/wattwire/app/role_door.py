@@ -1,6 +1,7 @@
 """The MQTT door in a process of its own."""
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,8 @@ async def _listen(client: Any, door: Door) -> None:
 
 
 def _figures(door: Door) -> dict[str, float]:
-    statistics = door.statistics()
-    gauges = {"connections", "sessions", "subscriptions", "retained", "unreleased_bytes", "queued_bytes"}
-    return {
-        f"wattwire_mqtt_{name}{'' if name in gauges else '_total'}": getattr(statistics, name)
-        for name in statistics.__slots__ or ()
+    statistics = asdict(door.statistics())
+    totals = statistics.pop("totals")
+    return {f"wattwire_mqtt_{name}_total": value for name, value in totals.items()} | {
+        f"wattwire_mqtt_{name}_now": value for name, value in statistics.items()
     }

@@ -42,7 +42,8 @@ def from_either(value: object, where: str) -> int:
     """Return microseconds for ISO 8601 text with an offset, or for whole epoch milliseconds."""
     if isinstance(value, str):
         return from_text(value, where)
-    whole = isinstance(value, int | float) and isfinite(value) and value == int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not whole:
+    if isinstance(value, float) and isfinite(value) and value == int(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
         raise refused(f"a time is ISO 8601 text or whole epoch milliseconds: {shown(value)}", where)
-    return from_millis(int(value), where)
+    return from_millis(value, where)

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from typing import Final
 
 import structlog
 
@@ -10,6 +11,9 @@ from wattwire.mqtt.contract import Principal, SessionKey
 from wattwire.mqtt.floor import Floor
 from wattwire.mqtt.inbox import check_topic
 from wattwire.mqtt.packets import Connect, ConnectCode, ForbiddenTopicError
+
+#: "meter?SDK=IoTDeviceSDK/Python&Platform=Unix&…": AWS' own broker cuts it off as well.
+_AWS_METRICS: Final = "?SDK="
 
 log = structlog.get_logger()
 
@@ -54,9 +58,9 @@ class Handshake:
         async with asyncio.timeout(seconds), self._verifying:
             if connection.ended:
                 return None
-            return await hub.authenticate(
-                connect.username, connect.password, client_id, connection.certificate_sha256()
-            )
+            name = _without_metrics(connect.username)
+            certificate = connection.certificate_sha256()
+            return await hub.authenticate(name, connect.password, client_id, certificate)
 
     async def _turn_away(self, connection: Connection, connect: Connect) -> None:
         """Refuse unknown users after a moment, so that guessing is slow."""
@@ -95,6 +99,11 @@ class Handshake:
         finally:
             if connection.session is None:
                 roster.leave(key, connection)
+
+
+def _without_metrics(username: str | None) -> str | None:
+    """Return a user name without what the AWS IoT device SDK appends to it by default."""
+    return None if username is None else username.partition(_AWS_METRICS)[0]
 
 
 def _choose_client_id(connect: Connect, longest: int) -> str | None:

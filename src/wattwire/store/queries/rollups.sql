@@ -11,7 +11,7 @@ WITH due AS MATERIALIZED (
     ORDER BY marked_at, stream_id, start LIMIT $5
 ), held AS MATERIALIZED (
     SELECT stream_id FROM (SELECT DISTINCT stream_id FROM due OFFSET 0) d
-    WHERE pg_try_advisory_xact_lock($6, stream_id)
+    WHERE $6::int IS NOT NULL
 )
 SELECT stream_id, start, version FROM due JOIN held USING (stream_id)
 ORDER BY marked_at, stream_id, start
