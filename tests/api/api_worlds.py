@@ -111,7 +111,12 @@ async def make_world(pool, organization_id, mark):
     at = datetime(2025, 6, 1, 12, tzinfo=UTC)
     async with pool.acquire() as db:
         account = await accounts.create(
-            db, organization_id, email=f"{mark}@example.com", name=mark, role="editor", password_hash="x"
+            db,
+            organization_id,
+            email=f"{mark}@example.com",
+            name=mark,
+            role="editor",
+            password_hash="x",
         )
         token, _ = await tokens.create(db, organization_id, name=mark, role="viewer")
         await registry.register_devices(db, [(organization_id, shape)])
@@ -126,7 +131,16 @@ async def make_world(pool, organization_id, mark):
             at,
         )
         entry = readings.Refused(
-            organization_id, at, "http", "json", "", b'{"readings":[]}', f"{mark} reason", "", mark, None
+            organization_id,
+            at,
+            "http",
+            "json",
+            "",
+            b'{"readings":[]}',
+            f"{mark} reason",
+            "",
+            mark,
+            None,
         )
         ids["quarantine"] = (await readings.insert_quarantine(db, [entry]))[0]
         credential = await credentials.create(
@@ -140,7 +154,11 @@ async def make_world(pool, organization_id, mark):
             organization_id,
             name=f"{mark} source",
             type="mqtt",
-            settings={"host": f"{mark}.example.com", "topics": [{"filter": "#"}], "client_id": "hub"},
+            settings={
+                "host": f"{mark}.example.com",
+                "topics": [{"filter": "#"}],
+                "client_id": "hub",
+            },
             secrets=None,
             enabled=True,
         )

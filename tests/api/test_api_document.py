@@ -46,9 +46,9 @@ def test_every_example_fits_its_schema(method, path, operation):
     for place, media in media_of(operation):
         assert media.get("example") not in (None, {}, ""), place
         schema = {**media["schema"], "components": DOCUMENT["components"]}
-        jsonschema.Draft202012Validator(
-            schema, format_checker=jsonschema.FormatChecker()
-        ).validate(media["example"])
+        jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker()).validate(
+            media["example"]
+        )
 
 
 def test_every_field_is_explained():

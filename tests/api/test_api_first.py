@@ -5,7 +5,12 @@ async def test_readings_go_in_and_come_out(bench, owner, reading):
     """What POST /readings accepts, GET readings returns, values in the order of the channels."""
     sent = await owner.post(
         "/api/v1/readings",
-        {"readings": [reading(active_power_w=100, energy_import_wh=5), reading(minutes=1, active_power_w=101)]},
+        {
+            "readings": [
+                reading(active_power_w=100, energy_import_wh=5),
+                reading(minutes=1, active_power_w=101),
+            ]
+        },
     )
     assert 200 == sent.status, sent.body
     assert {"accepted": 2, "refused": 0, "items": []} == sent.json

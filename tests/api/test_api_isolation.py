@@ -75,7 +75,10 @@ async def test_every_route_works_on_what_is_ones_own(bench, other):
     client = bench.client(await bench.token(other.organization_id))
     late = [name for name in BY_NAME if name.startswith(("purge_", "revoke_", "delete_"))]
     late += ["delete_device", "delete_session"]
-    order = sorted(SHORT, key=lambda route: max((i for i, n in enumerate(late, 1) if n == route.name), default=0))
+    order = sorted(
+        SHORT,
+        key=lambda route: max((i for i, n in enumerate(late, 1) if n == route.name), default=0),
+    )
     for route in order:
         method, path, arguments = other.request(route)
         answer = await client.call(method, path, **arguments)

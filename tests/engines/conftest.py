@@ -31,6 +31,33 @@ def folder():
     shutil.rmtree(path)
 
 
+@pytest.fixture(scope="session")
+def made_once():
+    """The folder of a PostgreSQL that was made, started and stopped: making one takes a second."""
+    path = Path(tempfile.mkdtemp(prefix="ww-"), "postgres")
+
+    async def make():
+        engine = EmbeddedPostgres(path)
+        await engine.start()
+        await engine.stop()
+
+    asyncio.run(make())
+    yield path
+    shutil.rmtree(path.parent)
+
+
+@pytest.fixture
+def premade(made_once):
+    """Put a copy of a database into a folder that is still to be made; return that folder."""
+
+    def copy(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", made_once, path], check=True)
+        return path
+
+    return copy
+
+
 @pytest.fixture
 async def started():
     """A function that makes an engine, starts it, and sees to its end."""
@@ -48,8 +75,8 @@ async def started():
 
 
 @pytest.fixture
-async def postgres(folder, started):
-    return await started(EmbeddedPostgres, folder / "postgres")
+async def postgres(folder, premade, started):
+    return await started(EmbeddedPostgres, premade(folder / "postgres"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A hub reduced to its engines, for tests that kill it: starts them, prints where, waits for its end.
+"""A hub reduced to its engines, for tests that kill it: starts them, prints where, waits.
 
 Called with a data folder and the names of the engines. A failed start is printed too.
 """
@@ -25,7 +25,8 @@ async def main(folder, names):
             engines = [kinds[name] for name in names]
             for engine in engines:
                 await engine.start()
-            tell(engines={e.name: {"url": e.url, "pid": e.pid} for e in engines}, uid=os.geteuid())
+            where = {engine.name: {"url": engine.url, "pid": engine.pid} for engine in engines}
+            tell(engines=where, uid=os.geteuid())
             await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
             for engine in engines:
                 await engine.stop()

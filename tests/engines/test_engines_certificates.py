@@ -86,8 +86,7 @@ def test_old_tls_is_refused(made):
     """A client that speaks TLS 1.1 at most gets no connection."""
     client = trusting(made.ca)
     client.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
-        client.minimum_version = ssl.TLSVersion.TLSv1
+    with pytest.warns(DeprecationWarning, match="TLSv1_1 is deprecated"):
         client.maximum_version = ssl.TLSVersion.TLSv1_1
 
     with pytest.raises(OSError):
@@ -97,7 +96,9 @@ def test_old_tls_is_refused(made):
 def test_openssl_agrees(made):
     """The openssl program verifies the chain, strictly and for the purpose."""
     command = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile"]
-    answer = subprocess.run([*command, made.ca, made.server], capture_output=True, text=True)
+    answer = subprocess.run(
+        [*command, made.ca, made.server], capture_output=True, text=True, check=False
+    )
 
     assert f"{made.server}: OK" == answer.stdout.strip(), answer.stderr
 
@@ -121,7 +122,7 @@ def test_client_certificates_are_optional_and_checked(made, tls, folder):
     stranger = folder / "stranger"
     ensure_certificates(stranger)
     client = with_certificate(made.ca, stranger, folder, "meter-7")
-    with pytest.raises(ssl.SSLError, match="(?i)unknown ca"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)unknown ca"):
         shake(server, client, "localhost")
 
 

@@ -15,8 +15,21 @@ from wattwire.engines.datadir import (
 )
 from wattwire.engines.errors import EngineError
 
-HOLD = "import sys; from pathlib import Path; from wattwire.engines.datadir import DataDir;\
- d = DataDir(Path(sys.argv[1])); d.write_hub_info({'x': 1}); print('held', flush=True); sys.stdin.read()"
+HOLD = """
+import pathlib, sys
+from wattwire.engines.datadir import DataDir
+data = DataDir(pathlib.Path(sys.argv[1]))
+data.write_hub_info({'x': 1})
+print('held', flush=True)
+sys.stdin.read()
+"""
+LOOK = """
+import pathlib, sys
+from wattwire.engines.datadir import read_hub_info
+print('looks', flush=True)
+while True:
+    read_hub_info(pathlib.Path(sys.argv[1]))
+"""
 
 
 @pytest.fixture
@@ -115,16 +128,8 @@ def test_hub_info_is_private_and_cleared(folder):
 
 def test_looking_does_not_disturb_a_start(folder):
     """A command that looks for the hub at the moment it starts does not make it fail."""
-    looker = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys, pathlib; from wattwire.engines.datadir import read_hub_info\n"
-            "print('looks', flush=True)\nwhile True: read_hub_info(pathlib.Path(sys.argv[1]))",
-            folder / "data",
-        ],
-        stdout=subprocess.PIPE,
-    )
+    command = [sys.executable, "-c", LOOK, folder / "data"]
+    looker = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         assert looker.stdout.readline() == b"looks\n"
         for _ in range(300):

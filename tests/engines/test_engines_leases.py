@@ -9,7 +9,6 @@ import asyncpg
 import pytest
 
 from wattwire.engines.leases import Leases
-from wattwire.engines.postgres import EmbeddedPostgres
 from wattwire.store import leases as store
 from wattwire.store.database import migrate, open_pool
 
@@ -60,7 +59,7 @@ async def test_one_owner_at_a_time(pool):
 
 
 async def test_many_at_once_give_each_to_one(pool):
-    """Ten owners who ask for fifty names at once, in different orders, share them without a clash."""
+    """Ten owners who ask for fifty names at once, in different orders, share them out."""
     names = [f"n{i}" for i in range(50)]
     owners = [Leases(pool, f"o{i}", LONG) for i in range(10)]
     orders = [names[i * 5 :] + names[: i * 5] for i in range(10)]
@@ -181,7 +180,7 @@ async def test_fencing_stops_the_old_owner(pool):
 
 
 async def test_fencing_delays_the_new_owner(pool):
-    """While a fenced transaction is open nobody takes the lease, even expired; renewals do not wait."""
+    """A fenced transaction keeps an expired lease from others; renewals do not wait for it."""
     a, b = Leases(pool, "a", LONG), Leases(pool, "b", LONG)
     await a.acquire(["x", "y"])
     async with pool.acquire() as connection, connection.transaction():
@@ -196,11 +195,9 @@ async def test_fencing_delays_the_new_owner(pool):
     assert {"x"} == await b.acquire(["x"])
 
 
-async def test_a_hanging_database_costs_the_leases_in_time(
-    folder, started, lost, running, eventually
-):
-    """When the database does not answer, the owner gives up by its own clock, and goes on after."""
-    engine = await started(EmbeddedPostgres, folder / "postgres")
+async def test_a_hanging_database_costs_the_leases_in_time(postgres, lost, running, eventually):
+    """When the database hangs, the owner gives up by its own clock, and goes on after."""
+    engine = postgres
     await migrate(engine.url)
     async with open_pool(engine.url, size=2) as pool:
         a = Leases(pool, "a", SHORT, lost)
@@ -235,9 +232,9 @@ async def test_a_hanging_database_costs_the_leases_in_time(
         await a.release_all()
 
 
-async def test_a_restarted_database_costs_nothing(folder, started, lost, running, eventually):
+async def test_a_restarted_database_costs_nothing(postgres, lost, running, eventually):
     """A database that is back within a lease's life takes none away."""
-    engine = await started(EmbeddedPostgres, folder / "postgres")
+    engine = postgres
     await migrate(engine.url)
     async with open_pool(engine.url, size=2) as pool:
         a = Leases(pool, "a", timedelta(seconds=30), lost)

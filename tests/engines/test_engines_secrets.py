@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wattwire.engines.errors import EngineError
-from wattwire.engines.secrets import SealError, Sealer
+from wattwire.engines.secrets import Sealer, SealError
 
 
 @pytest.fixture

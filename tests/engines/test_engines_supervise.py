@@ -1,6 +1,7 @@
 """Engines under care: killed in every way, they come back with what they kept."""
 
 import asyncio
+import itertools
 import os
 import signal
 
@@ -11,6 +12,7 @@ import pytest
 
 from wattwire.engines import supervise
 from wattwire.engines.errors import EngineError
+from wattwire.engines.leftovers import naming
 from wattwire.engines.nats import EmbeddedNats
 from wattwire.engines.postgres import EmbeddedPostgres
 from wattwire.engines.supervise import Care, Supervised
@@ -31,7 +33,8 @@ class States:
         return self.seen[-1][1]
 
     def changes(self):
-        return [healthy for _, healthy, _ in self.seen]
+        """Well or not, in order; several reasons for one trouble count once."""
+        return [healthy for healthy, _ in itertools.groupby(self.seen, key=lambda s: s[1])]
 
 
 @pytest.fixture
@@ -39,9 +42,9 @@ def states():
     return States()
 
 
-async def test_a_killed_postgres_is_restarted(folder, states, eventually):
+async def test_a_killed_postgres_is_restarted(folder, premade, states, eventually):
     """After kill -9 the server is back at its address with what was committed."""
-    engine = EmbeddedPostgres(folder / "postgres")
+    engine = EmbeddedPostgres(premade(folder / "postgres"))
     async with Supervised(engine, states, QUICK) as care:
         url, first = engine.url, engine.pid
         connection = await asyncpg.connect(url)
@@ -117,14 +120,14 @@ async def test_a_first_start_that_fails_is_raised(folder, states):
     assert [] == states.seen
 
 
-async def test_they_stop_in_reverse_order(folder):
+async def test_they_stop_in_reverse_order(folder, premade):
     """Nested contexts stop the last one first, and nothing is left running."""
     order = []
 
     def note(name, healthy, detail):
         order.append((name, detail))
 
-    postgres, log = EmbeddedPostgres(folder / "postgres"), EmbeddedNats(folder / "nats")
+    postgres, log = EmbeddedPostgres(premade(folder / "postgres")), EmbeddedNats(folder / "nats")
     async with Supervised(postgres, note), Supervised(log, note):
         pids = [postgres.pid, log.pid]
 
@@ -132,24 +135,21 @@ async def test_they_stop_in_reverse_order(folder):
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-async def test_stopping_while_it_comes_back(folder, states, eventually):
+async def test_stopping_while_it_comes_back(folder, premade, states, eventually):
     """A stop in the middle of a restart leaves nothing running."""
-    engine = EmbeddedPostgres(folder / "postgres")
+    engine = EmbeddedPostgres(premade(folder / "postgres"))
     care = Supervised(engine, states, QUICK)
     await care.start()
     os.kill(engine.pid, signal.SIGKILL)
     await eventually(lambda: not states.healthy())
     await care.stop()
 
-    data = str(folder / "postgres" / "data")
-    assert [] == [
-        p.pid for p in psutil.process_iter(["cmdline"]) if data in (p.info["cmdline"] or ())
-    ]
+    assert [] == naming("postgres", folder / "postgres" / "data")
     assert (states.seen[-1][1:]) == (False, "stopped")
 
 
 class Failing:
-    """An engine whose starts fail as told: pauses are arithmetic, and real engines seldom fail twice."""
+    """An engine whose starts fail as told, for the arithmetic of pauses."""
 
     name = "failing"
 
@@ -157,6 +157,7 @@ class Failing:
         self.failures = failures
         self.died = asyncio.Event()
         self.starts = 0
+        self.looks = 0
 
     async def start(self):
         self.starts += 1
@@ -172,6 +173,7 @@ class Failing:
         return 1
 
     async def healthy(self):
+        self.looks += 1
         return True
 
 
@@ -182,8 +184,10 @@ def pauses(monkeypatch):
     sleep = asyncio.sleep
 
     async def note(seconds):
-        seen.append(seconds)
-        await sleep(0)
+        keeping = asyncio.current_task().get_name().startswith("keep-")
+        if keeping:
+            seen.append(seconds)
+        await sleep(0 if keeping else seconds)
 
     monkeypatch.setattr(supervise.asyncio, "sleep", note)
     return seen
@@ -196,8 +200,7 @@ async def test_pauses_grow_to_a_limit(states, pauses, eventually):
     await care.start()
     engine.failures = [EngineError(f"reason {n}") for n in range(8)]
     engine.died.set()
-    while care.restarts == 0:
-        await asyncio.wait([asyncio.create_task(engine.healthy())])
+    await eventually(lambda: care.restarts == 1)
     await care.stop()
 
     assert [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0, 10.0] == pauses[:9]
@@ -208,45 +211,38 @@ async def test_pauses_grow_to_a_limit(states, pauses, eventually):
 
 
 @pytest.mark.parametrize(("settled", "second"), [(0.0, 0.2), (1000.0, 0.4)])
-async def test_pauses_begin_again_after_health(states, pauses, settled, second):
+async def test_pauses_begin_again_after_health(states, pauses, eventually, settled, second):
     """One that was well for long enough is restarted as quickly as the first time."""
     engine = Failing([])
     care = Supervised(engine, states, Care(check=0.001, settled=settled))
     await care.start()
     for restarts in (1, 2):
         engine.died.set()
-        while care.restarts < restarts:
-            await asyncio.wait([asyncio.create_task(engine.healthy())])
-        looks = asyncio.create_task(asyncio.to_thread(_moment))
-        await asyncio.wait([looks])  # several looks happen meanwhile
+        await eventually(lambda n=restarts: care.restarts == n)
+        await eventually(lambda enough=engine.looks + 3: engine.looks >= enough)
     await care.stop()
 
     assert [0.2, second] == pauses[:2]
 
 
-def _moment():
-    import time
-
-    time.sleep(0.1)
-
-
-async def test_care_survives_its_own_mistakes(states, pauses):
+async def test_care_survives_its_own_mistakes(states, pauses, eventually):
     """Even an engine that raises something unexpected is not left alone."""
     engine = Failing([])
     care = Supervised(engine, states, Care(check=0.001))
     await care.start()
     engine.failures = [KeyError("surprise")]
     engine.died.set()
-    while not (engine.starts >= 3 and states.healthy()):
-        engine.died.set()
-        await asyncio.wait([asyncio.create_task(engine.healthy())])
+    await eventually(lambda: engine.starts == 2)
+    engine.died.set()
+    await eventually(lambda: care.restarts == 1)
     await care.stop()
 
     assert any("KeyError" in detail for _, _, detail in states.seen)
 
 
-async def test_both_engines_die_with_the_hub(folder, hub, is_running, eventually):
-    """After kill -9 of the hub its engines end by themselves (Linux), and the next hub has the data."""
+async def test_both_engines_die_with_the_hub(folder, premade, hub, is_running, eventually):
+    """After kill -9 of the hub its engines end by themselves, and the next hub has the data."""
+    premade(folder / "data" / "postgres")
     first = hub(folder / "data", "postgres", "nats")
     told = first.told()["engines"]
     connection = await asyncpg.connect(told["postgres"]["url"])
@@ -263,8 +259,9 @@ async def test_both_engines_die_with_the_hub(folder, hub, is_running, eventually
         await connection.close()
 
 
-async def test_a_hub_started_at_once_after_a_kill(folder, hub):
+async def test_a_hub_started_at_once_after_a_kill(folder, premade, hub):
     """The next hub need not wait for the engines of the killed one to end: it sees to it."""
+    premade(folder / "data" / "postgres")
     for _ in range(3):
         one = hub(folder / "data", "postgres", "nats")
         assert {"postgres", "nats"} == set(one.told()["engines"])

@@ -68,6 +68,7 @@ def test_the_device_may_be_named_by_other_tags():
     tags = ("meter", "host")
     assert parts("m,host=h,meter=x f=1", device_tags=tags)[:2] == ("x", "/m/h")
     assert parts("m,host=h,device=d f=1", device_tags=tags)[:2] == ("h", "/m/d")
+    assert parts("m,host=h,device=d f=1")[:2] == ("d", "/m/h")
 
 
 @pytest.mark.parametrize(

@@ -229,3 +229,17 @@ def test_json_faults_are_sentences_with_a_place(document, where, reason):
     assert caught.value.where == where
     assert caught.value.reason.startswith(reason)
     assert len(caught.value.reason) <= 300
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b'{"rows": [{"n": 1, "x": ' + b"[" * 100_000, "the JSON is nested too deeply"),
+        (b'{"by_name": {"\xff": 1}}', "not JSON: the text is not UTF-8"),
+        (b'{"rows": [', "not JSON"),
+    ],
+)
+def test_json_that_is_none(payload, reason):
+    """Depth without end, broken text and broken syntax are reasons like all others."""
+    with pytest.raises(RefusedError, match=reason):
+        decode_json(msgspec.json.Decoder(_Outer), payload)

@@ -237,6 +237,10 @@ def test_colons_and_escapes_in_a_device_id_are_no_repeats():
     """The check for repeats does not mistake a device's own colons or escapes for fields."""
     assert decode(day_message(deviceId='a:b:"c"\\')).readings[0].shape.device == 'a:b:"c"\\'
     assert decode(day_message(deviceId="a:b")).readings[0].shape.device == "a:b"
+    escaped = json.dumps(day_message(deviceId="a?b")).encode().replace(b"?", b"\\u003a")
+    assert decode(escaped).readings[0].shape.device == "a:b"
+    hidden = escaped.replace(b'"date"', b'"date": "2020-01-01", "date"')
+    assert refusal(hidden).reason == "a field is there twice"
 
 
 @pytest.mark.parametrize("minutes", [0, 1, 5, 20, 45, 1440, -15])

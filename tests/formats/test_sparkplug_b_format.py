@@ -285,6 +285,7 @@ def test_the_last_of_a_repeated_field_counts():
         (b"\x12\x05abc", "payload"),  # too short
         (b"\x0d\x00\x00", "payload"),  # four bytes announced
         (b"\x08" + b"\xff" * 10 + b"\x01", "payload"),  # eleven bytes
+        (b"\x08" + b"\x80" * 10 + b"\x00", "payload"),  # a zero of eleven bytes
         (b"\x08" + b"\xff" * 9 + b"\x02", "payload"),  # 65 bits
         (b"\x0b\x0c", "payload"),  # a group
         (b"\x0e", "payload"),  # wire type 6

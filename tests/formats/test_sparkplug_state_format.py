@@ -81,6 +81,7 @@ def test_a_birth_brings_a_device_online_with_its_first_values(broker):
     assert broker.take("NBIRTH", node_birth()).decoded.statuses == (
         StatusChange("plant/edge-1", "online", NOW, "NBIRTH"),
     )
+    assert broker.take("NBIRTH", node_birth()).decoded.readings == []
     step = broker.take("DBIRTH", message(1, POWER, ENERGY, MODE), "pm-7")
     assert step.decoded.statuses == (StatusChange("plant/edge-1/pm-7", "online", NOW, "DBIRTH"),)
     reading = only(step)
@@ -128,6 +129,32 @@ def test_the_short_way_and_the_long_way_agree(broker):
     readings = [only(broker.take("DDATA", p, "pm-7")) for p in (plain, plain, long)]
     assert readings[0] == readings[1] == readings[2]
     assert readings[0].values == [2.5, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"properties": {"Quality": 0}}, ([(NOW, [2.0, 9.0], 0)])),
+        ({"timestamp": MS + 1}, ([(NOW, [2.0], 192), (NOW + 1000, [9.0], 192)])),
+        ({"is_null": True}, ([(NOW, [2.0, None], 192)])),
+        ({"is_transient": True}, ([(NOW, [2.0], 192)])),
+    ],
+)
+def test_the_short_way_is_left_for_anything_special(broker, changes, expected):
+    """After plain messages with the same metrics, one metric with more to it is still seen so."""
+    broker.born()
+    plain = data(2, (1, T.DOUBLE, 2.0), (2, T.UINT64, 9))
+    for _ in range(2):
+        broker.take("DDATA", plain, "pm-7")
+    power, energy = decode_payload(plain).metrics
+    fields = {name: getattr(energy, name) for name in energy.__struct_fields__} | changes
+    payload = message(3, power, Metric(**fields))
+    if "is_null" in changes:  # some publishers send a value beside is_null
+        payload = payload.replace(b"\x38\x01", b"\x38\x01\x58\x09").replace(
+            b"\x12\x0b", b"\x12\x0d"
+        )
+    readings = broker.take("DDATA", payload, "pm-7").decoded.readings
+    assert [(r.time, list(r.values), r.quality) for r in readings] == expected
 
 
 def test_one_reading_for_each_timestamp(broker):
@@ -388,6 +415,13 @@ def test_a_device_that_a_rebirth_does_not_name_goes_offline(broker):
         StatusChange("plant/edge-1/pm-8", "offline", NOW + 30 * SECOND, "not named by the rebirth")
     ]
     assert broker.due(60).decoded.statuses == []
+
+
+def test_a_name_announced_with_two_types_is_refused(broker):
+    """Nobody could say which of the two later data have."""
+    broker.take("NBIRTH", node_birth())
+    twice = [POWER, metric_of(T.INT8, None, name="power", alias=1)]
+    assert "announced twice" in broker.take("DBIRTH", message(1, *twice), "pm-7").refused.reason
 
 
 @pytest.mark.parametrize(

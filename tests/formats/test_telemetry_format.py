@@ -64,6 +64,14 @@ def test_the_flat_form():
     assert reading.shape is telemetry({"temperature": 3}).readings[0].shape
 
 
+def test_true_and_false_become_numbers():
+    """1.0 and 0.0, floats like all values, and no column of texts where there is no text."""
+    (reading,) = telemetry({"door": True, "open": False, "stream": "/doors"}).readings
+    assert list(map(repr, reading.values)) == ["1.0", "0.0"]
+    assert reading.texts is None
+    assert reading.shape == ("device-123", "/doors", (Channel("door"), Channel("open")))
+
+
 def test_without_a_timestamp_it_is_the_moment_of_receipt():
     """Both forms, and null stands for left out."""
     for body in ({"t": 1}, {"values": {"t": 1}}, {"timestamp": None, "t": 1}):

@@ -47,8 +47,8 @@ async def test_a_release_counts_once(hub, connect, eventually):
     await eventually(lambda: hub.waiting)
     release = hub.waiting[0]
     release(True)
-    release(False)
     release(True)
+    release(False)
     assert await client.receive() == p.Puback(1)
     assert await client.silence() == []
 
@@ -79,12 +79,14 @@ async def test_qos_0_that_is_not_durable_is_counted(hub, door, connect, eventual
     assert await client.silence() == []
 
 
-async def test_a_hub_that_raises_counts_as_refusing(hub, connect):
+async def test_a_hub_that_raises_counts_as_refusing(hub, door, connect):
     """An error of the hub is no acknowledgement either."""
     client = await connect()
     hub.hold, hub.waiting = True, _Failing()
     client.publish("t", b"x", 1, 1)
     assert await client.ended() == []
+    assert door.statistics().totals.messages_refused == 1
+    assert door.statistics().unreleased_bytes == 0
 
 
 class _Failing(list):
@@ -238,8 +240,9 @@ async def test_a_stop_acknowledges_what_becomes_durable_in_time(hub, door, conne
     client = await connect()
     client.publish("t", b"x", 1, 1)
     await eventually(lambda: hub.waiting)
+    connection = next(iter(door._floor.connections))
     stopping = asyncio.create_task(door.stop())
-    await asyncio.sleep(0)
+    await eventually(lambda: connection._holds)
     hub.release()
     assert await client.ended() == [p.Puback(1)]
     await stopping

@@ -204,11 +204,14 @@ async def test_births_are_retained_as_certificates(connect):
     ]
 
 
-async def test_other_doors_hear_what_they_are_interested_in(door, connect):
+@pytest.mark.parametrize("subscribers", [0, 1])
+async def test_other_doors_hear_what_they_are_interested_in(door, connect, subscribers):
     """Only then, and only once durable; retained messages always, so that each door has them."""
     heard = []
     door.on_published = lambda *message: heard.append(message)
     client = await connect()
+    if subscribers:
+        await (await connect("reader", "r")).subscribe("#")
     await published(client, "a", b"1")
     door.remote_interest = lambda organization_id, topic: (organization_id, topic) == (ACME, "a")
     await published(client, "a", b"2")

@@ -290,6 +290,7 @@ async def test_a_credential_withdrawn_while_it_is_verified_does_not_get_in(hub, 
     answer = await client.receive()
     assert answer == p.Connack(p.ConnectCode.UNAVAILABLE)
     assert await client.ended() == []
+    assert len(door._floor.roster) == 0
     await client.close()
 
 

@@ -153,18 +153,19 @@ async def test_a_register_between_silent_readings_is_shared_too(make_meter, pool
     assert 10.0 == (await hour(meter)).total[0]
 
 
-async def test_a_reset_between_readings_ends_the_hour_before_too(make_meter, pool):
-    """A reset shortly before a reading, in the same hour, is what the hour before shares with."""
+async def test_a_new_run_of_a_register_is_shared_with_the_hour_of_its_reset(make_meter, pool):
+    """The reading before is long ago, but the register began again shortly before the hour."""
     meter = await make_meter(kinds=("accumulating",))
-    await meter.write(rows((-30, 100.0)))
+    await meter.write(rows((-100, 100.0)))
+    await meter.reset(0, NOON - 10 * MINUTE, 140.0, 0.0)
     await compute(pool)
-    await meter.reset(0, NOON + 10 * MINUTE, 140.0, 0.0)
-    await meter.write(rows((20, 5.0)))
+    assert 0.0 == (await hour(meter, -1)).total[0]
 
+    await meter.write(rows((20, 30.0)))
     await compute(pool)
 
-    assert 30.0 == (await hour(meter, -1)).total[0]
-    assert (15.0, 45.0) == ((await hour(meter)).total[0], (await hour(meter)).difference[0])
+    assert (10.0, 40.0) == ((await hour(meter, -1)).total[0], (await hour(meter, -1)).difference[0])
+    assert (20.0, 30.0) == ((await hour(meter)).total[0], (await hour(meter)).difference[0])
 
 
 async def test_a_changed_reading_before_a_reset_changes_the_hour_of_the_reset(make_meter, pool):

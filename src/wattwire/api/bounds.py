@@ -23,10 +23,6 @@ _LASTING: Final = ("/api/v1/events/live",)
 log = structlog.get_logger()
 
 
-class _CutOffError(Exception):
-    """The client went away before its request was whole."""
-
-
 class Bounds:
     """ASGI middleware. Whatever goes wrong inside is answered as a problem, never re-raised."""
 
@@ -58,8 +54,6 @@ class Bounds:
             self._check_room()
             async with asyncio.timeout(None if lasting else self._seconds):
                 await self._app(exchange.scope, exchange.receive, exchange.send)
-        except _CutOffError:
-            exchange.status = exchange.status or 499
         except Exception as error:  # noqa: BLE001 - the edge of a request: nothing may escape it
             await exchange.fail(error)
 
@@ -89,16 +83,20 @@ class _Exchange:
             return await self._receive()
         if self._too_large:
             raise _too_large()
-        async with asyncio.timeout(BODY_SECONDS):
-            message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise _CutOffError
+        message = await self._receive_in_time()
         self._left -= len(message.get("body", b""))
         if self._left < 0:
             self._too_large = True
             raise _too_large()
         self._whole = not message.get("more_body", False)
         return message
+
+    async def _receive_in_time(self) -> Message:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return await self._receive()
+        except TimeoutError:
+            raise Problem(408, "The body did not arrive in time.") from None
 
     async def send(self, message: Message) -> None:
         """Hand on the response with the headers that every response has."""

@@ -148,7 +148,7 @@ async def test_integration(call: Authorized, integration_id: IntegrationId) -> A
     return await call.hub.test_integration(integration_id)
 
 
-@router.get("/deliveries", response_model=Page[DeliveryView], responses=documented(400, 404))
+@router.get("/deliveries", response_model=Page[DeliveryView], responses=documented(404))
 async def list_deliveries(
     call: Authorized,
     *,
@@ -173,7 +173,7 @@ async def list_deliveries(
     return page(rows, limit, cursors, lambda row: (row.started_at, row.id))
 
 
-@router.get("/dead-letters", response_model=Page[DeadLetterView], responses=documented(400, 404))
+@router.get("/dead-letters", response_model=Page[DeadLetterView], responses=documented(404))
 async def list_dead_letters(
     call: Authorized, integration_id: IntegrationId, limit: Limit = 100, cursor: CursorText = None
 ) -> Any:

@@ -1,15 +1,20 @@
 """The OpenAPI document: FastAPI's own, with examples and the one error shape filled in."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from wattwire.api.problems import MEDIA_TYPE, ProblemBody
+from wattwire.api.problems import MEDIA_TYPE, PREFIX, Problem, ProblemBody
 from wattwire.api.readings import ReadingsBody
 
 _REFERENCE: Final = "#/components/schemas/{model}"
+_ANY_PROBLEM: Final = {
+    "description": "Any other problem, such as 408, 413, 500 or 504.",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
 _TAGS: Final = {
     "devices": "The things in the field, and their streams.",
     "readings": "Sent in batches, read back by range.",
@@ -42,8 +47,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
             _add_model(schemas, model)
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)
-        for path in document["paths"].values():
-            for operation in path.values():
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                if path.startswith("/api/"):
+                    operation["responses"]["default"] = copy.deepcopy(_ANY_PROBLEM)
                 _fill_examples(operation, schemas)
         app.openapi_schema = document
     return app.openapi_schema
@@ -62,10 +69,22 @@ def _fill_examples(operation: dict[str, Any], schemas: Mapping[str, Any]) -> Non
                 continue
             media["example"] = example_of(media["schema"], schemas)
             if media_type == MEDIA_TYPE:
-                media["example"] |= {"status": int(status), "title": response["description"]}
+                media["example"] |= _headline(status, response)
     for media in operation.get("requestBody", {}).get("content", {}).values():
         if "example" not in media:
             media["example"] = example_of(media["schema"], schemas)
+
+
+def _headline(status: str, response: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a problem of this status has in its first members."""
+    if not status.isdigit():
+        return {}
+    problem = Problem(int(status), "")
+    return {
+        "type": PREFIX + problem.slug,
+        "status": problem.status_code,
+        "title": response["description"],
+    }
 
 
 def example_of(  # noqa: PLR0911 - a case for each kind of schema

@@ -139,7 +139,7 @@ class StreamUpdate(Body):
     )
 
 
-@router.get("", response_model=Page[DeviceView], responses=documented(400))
+@router.get("", response_model=Page[DeviceView], responses=documented())
 async def list_devices(
     call: Authorized,
     *,

@@ -88,7 +88,7 @@ async def list_topics(call: Authorized) -> Any:
     return {"items": items, "next_cursor": None}
 
 
-@router.get("/events", response_model=Page[EventView], responses=documented(400))
+@router.get("/events", response_model=Page[EventView], responses=documented())
 async def list_events(
     call: Authorized,
     *,

@@ -223,7 +223,7 @@ def _type_view(kind: Any) -> dict[str, Any]:
     }
 
 
-@router.get("/integrations", response_model=Page[IntegrationView], responses=documented(400))
+@router.get("/integrations", response_model=Page[IntegrationView], responses=documented())
 async def list_integrations(
     call: Authorized,
     *,

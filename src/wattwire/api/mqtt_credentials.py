@@ -113,7 +113,7 @@ class CredentialUpdate(Body):
     disabled: bool | None = Field(default=None, description="true shuts it out.", examples=[False])
 
 
-@router.get("", response_model=Page[CredentialView], responses=documented(400))
+@router.get("", response_model=Page[CredentialView], responses=documented())
 async def list_mqtt_credentials(
     call: Authorized, limit: Limit = 100, cursor: CursorText = None
 ) -> Any:

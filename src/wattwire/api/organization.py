@@ -78,7 +78,7 @@ async def update_organization(call: Authorized, body: OrganizationUpdate) -> Any
     return await change(call, work)
 
 
-@router.get("/audit", response_model=Page[AuditView], responses=documented(400))
+@router.get("/audit", response_model=Page[AuditView], responses=documented())
 async def list_audit(
     call: Authorized,
     limit: Limit = 100,

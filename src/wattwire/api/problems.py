@@ -31,8 +31,8 @@ _INFLUX_CODES: Final = {
 }  # fmt: skip
 _SLUGS: Final = {
     400: "malformed", 401: "unauthenticated", 403: "forbidden", 404: "not-found",
-    405: "method-not-allowed", 409: "conflict", 413: "too-large", 415: "unsupported-media-type",
-    422: "invalid", 428: "confirmation-required", 429: "too-many-requests", 500: "internal",
+    405: "method-not-allowed", 408: "too-slow", 409: "conflict", 413: "too-large",
+    415: "unsupported-media-type", 422: "invalid", 428: "confirmation-required", 429: "too-many-requests", 500: "internal",
     503: "unavailable", 504: "timeout",
 }  # fmt: skip
 
@@ -130,6 +130,8 @@ def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a table: one lin
             return _invalid_request(error)
         case HTTPException():
             return Problem(error.status_code, _sentence(error), headers=error.headers)
+        case TimeoutError():
+            return Problem(504, "The hub could not answer in time.")
         case IntakeUnavailableError():
             return _busy("Readings cannot be kept safely at the moment; send them again.")
         case asyncpg.UniqueViolationError():
@@ -142,12 +144,11 @@ def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a table: one lin
             | asyncpg.CannotConnectNowError()
             | asyncpg.AdminShutdownError()
             | asyncpg.TooManyConnectionsError()
+            | asyncpg.CrashShutdownError()
             | DatabaseError()
-            | ConnectionError()
+            | OSError()  # the socket is not there, or refuses
         ):
             return _busy("The database does not answer at the moment.")
-        case TimeoutError():
-            return Problem(504, "The hub could not answer in time.")
         case _:
             return Problem(500, "Something went wrong in the hub; its log has the details.")
 
@@ -213,5 +214,5 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
             "description": HTTPStatus(status).phrase,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-        for status in sorted({*statuses, 401, 403, 422, 503})
+        for status in sorted({*statuses, 400, 401, 403, 422, 503})
     }

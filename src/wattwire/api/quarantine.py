@@ -124,7 +124,7 @@ class PurgedView(View):
     purged: int = Field(description="Entries that are empty now.", examples=[5])
 
 
-@router.get("", response_model=Page[EntryView], responses=documented(400))
+@router.get("", response_model=Page[EntryView], responses=documented())
 async def list_quarantine(
     call: Authorized,
     *,

@@ -110,7 +110,7 @@ class DeletedView(View):
 @router.post(
     "/api/v1/readings",
     response_model=AcceptedView,
-    responses=documented(400, 413, 415),
+    responses=documented(413, 415),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -146,7 +146,7 @@ def _answer(verdict: ingest.Taken) -> Response:
 @router.get(
     "/api/v1/devices/{device_id}/readings",
     response_model=Page[ReadingView],
-    responses=documented(400, 404),
+    responses=documented(404),
 )
 async def list_readings(
     call: Authorized,

@@ -73,7 +73,7 @@ class RollupView(View):
 @router.get(
     "/api/v1/devices/{device_id}/rollups",
     response_model=Page[RollupView],
-    responses=documented(400, 404),
+    responses=documented(404),
 )
 async def list_rollups(
     call: Authorized,

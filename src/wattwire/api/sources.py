@@ -86,7 +86,7 @@ async def list_source_types(call: Authorized) -> Any:
     return {"items": items, "next_cursor": None}
 
 
-@router.get("/sources", response_model=Page[SourceView], responses=documented(400))
+@router.get("/sources", response_model=Page[SourceView], responses=documented())
 async def list_sources(call: Authorized, limit: Limit = 100, cursor: CursorText = None) -> Any:
     """List sources by their number."""
     after = _CURSORS.decode(cursor) or 0

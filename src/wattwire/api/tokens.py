@@ -80,7 +80,7 @@ class SessionView(View):
     actor: str = Field(description="Whom the audit names.", examples=["account:ada@example.com"])
 
 
-@router.get("/tokens", response_model=Page[TokenView], responses=documented(400))
+@router.get("/tokens", response_model=Page[TokenView], responses=documented())
 async def list_tokens(call: Authorized, limit: Limit = 100, cursor: CursorText = None) -> Any:
     """List tokens, newest first, revoked ones included."""
     rows = await tokens.list_page(

@@ -57,7 +57,7 @@ class UserUpdate(Body):
     disabled: bool | None = Field(default=None, description="true shuts them out.", examples=[True])
 
 
-@router.get("", response_model=Page[UserView], responses=documented(400))
+@router.get("", response_model=Page[UserView], responses=documented())
 async def list_users(call: Authorized, limit: Limit = 100, cursor: CursorText = None) -> Any:
     """List users by their number."""
     after = _CURSORS.decode(cursor) or 0

@@ -48,7 +48,7 @@ Precision = Annotated[str, Query(max_length=8, description="`ns`, `us`, `ms` or 
 
 
 @router.post(
-    WRITE_PATHS[0], status_code=204, responses=documented(400, 404, 413, 415), openapi_extra=_BODY
+    WRITE_PATHS[0], status_code=204, responses=documented(404, 413, 415), openapi_extra=_BODY
 )
 async def write_lines(
     call: Authorized,
@@ -67,7 +67,7 @@ async def write_lines(
 
 
 @router.post(
-    WRITE_PATHS[1], status_code=204, responses=documented(400, 404, 413, 415), openapi_extra=_BODY
+    WRITE_PATHS[1], status_code=204, responses=documented(404, 413, 415), openapi_extra=_BODY
 )
 async def write_lines_v2(
     call: Authorized,

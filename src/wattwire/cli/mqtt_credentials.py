@@ -2,12 +2,11 @@
 
 import dataclasses
 import sys
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from wattwire.api.mqtt_filters import FORMATS, find_faults
+from wattwire.api.mqtt_filters import Format, find_faults
 from wattwire.cli.output import CommandError, fail, show, show_list
 from wattwire.cli.reach import (
     DataDirOption,
@@ -21,7 +20,6 @@ from wattwire.store import credentials
 from wattwire.store.passwords import MAX_LENGTH, hash_password, make_password
 
 app = typer.Typer(name="mqtt-credential", help="Logins of the MQTT door.", no_args_is_help=True)
-Format = StrEnum("Format", {name.upper(): name for name in FORMATS})
 UsernameOption = Annotated[str, typer.Option("--username", help="Its user name.")]
 
 
@@ -48,10 +46,10 @@ def create(
     topics, subscribed = topic or [], subscribe or []
 
     async def work(desk: Desk) -> dict[str, Any]:
-        _check(desk, username, format.value, topics, subscribed)
+        _check(desk, username, format, topics, subscribed)
         fields = credentials.CredentialFields(
             username=username,
-            format=format.value,
+            format=format,
             publish_topics=topics,
             subscribe_topics=subscribed,
             settings={},

@@ -25,7 +25,11 @@ def count_fitting(messages: Iterable[Message], limits: Limits) -> int:
     ids: set[str] = set()
     for message in messages:
         total += size_of(message, limits)
-        if count >= limits.max_messages or message.id in ids or (count and total > limits.max_bytes):
+        if (
+            count >= limits.max_messages
+            or message.id in ids
+            or (count and total > limits.max_bytes)
+        ):
             break
         ids.add(message.id)
         count += 1

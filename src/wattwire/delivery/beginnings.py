@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from wattwire.delivery.breaker import on_trial
-from wattwire.delivery.settle import Standing
+from wattwire.delivery.settle import CALM, Standing
 from wattwire.store.deliveries import LaneRow, StateChange
 
 
@@ -17,7 +17,7 @@ def standing_of(row: LaneRow, now: datetime, *, edited: bool) -> Standing:
     if row.parked and not changed:
         return Standing(stopped=True)
     if row.status != "error":
-        return Standing()
+        return CALM
     due = row.probe_at if row.probe_at is not None and not changed else now
     return Standing(breaker=on_trial(max(due, now), row.failures))
 

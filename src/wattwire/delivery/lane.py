@@ -26,7 +26,15 @@ from wattwire.delivery.link import Link
 from wattwire.delivery.pace import Pace
 from wattwire.delivery.plan import Plan
 from wattwire.delivery.rendering import message_of
-from wattwire.delivery.settle import Call, Conclusion, Item, Standing, conclude, never_sent
+from wattwire.delivery.settle import (
+    CALM,
+    Call,
+    Conclusion,
+    Item,
+    Standing,
+    conclude,
+    never_sent,
+)
 from wattwire.delivery.window import Window
 from wattwire.store.deliveries import Dead, Figures, Queued, Settlement, StateChange, Want
 
@@ -50,7 +58,7 @@ class Lane:
         self.lease = lease
         self.epoch = epoch
         self.plan: Plan | None = None  #: None: paused or not configured
-        self.standing = Standing()
+        self.standing = CALM
         self.window = Window()
         self.max_age = FOR_EVER
         self._engine = engine
@@ -321,9 +329,7 @@ class Lane:
             self._pace = self._pace.take(len(items), self._engine.clock.monotonic())
             self._engine.spawn(self._call(plan, self._link, items, probe=probe))
 
-    async def _call(
-        self, plan: Plan, link: Link, items: Sequence[Item], *, probe: bool
-    ) -> None:
+    async def _call(self, plan: Plan, link: Link, items: Sequence[Item], *, probe: bool) -> None:
         started_at, begun = self._engine.clock.now(), perf_counter()
         outcomes = await link.deliver([item.message for item in items])
         milliseconds = (perf_counter() - begun) * 1000
@@ -343,7 +349,16 @@ class Lane:
             self._drop_ready()
         if done.standing.breaker.phase is not Phase.OPEN:
             self._probes = 0
-        engine.put(_written(self._settlement(now), done), partial(self._settled, call, done))
+        settlement = self._settlement(
+            now,
+            delivered=done.delivered,
+            dead=done.dead,
+            again=done.again,
+            refunds=done.refunds,
+            attempts=done.attempts,
+            state=done.state,
+        )
+        engine.put(settlement, partial(self._settled, call, done))
 
     def _settlement(self, now: datetime, **rows: Any) -> Settlement:
         return Settlement(self.id, self.lease, self.epoch, now, **rows)
@@ -383,18 +398,6 @@ def _item(plan: Plan, row: Queued, now: datetime) -> Item | str:
 def expired(age: timedelta) -> str:
     """Return the reason of a message that waited for too long."""
     return f"expired: not delivered within {age}"
-
-
-def _written(settlement: Settlement, done: Conclusion) -> Settlement:
-    return replace(
-        settlement,
-        delivered=done.delivered,
-        dead=done.dead,
-        again=done.again,
-        refunds=done.refunds,
-        attempts=done.attempts,
-        state=done.state,
-    )
 
 
 def _seconds(now: datetime, moment: datetime | None) -> float:

@@ -60,7 +60,7 @@ def plan_of(row: LaneRow, types: Mapping[str, IntegrationType[Any]], sealer: Sea
     settings = _settings(row, kind, sealer)
     return Plan(
         id=row.id,
-        organization_id=UUID(int=row.organization_id.int),
+        organization_id=row.organization_id,
         name=row.name,
         kind=kind,
         settings=settings,

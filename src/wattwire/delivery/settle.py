@@ -28,8 +28,7 @@ class Item(NamedTuple):
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call to an integration, answered."""
 
     items: Sequence[Item]
@@ -51,6 +50,10 @@ class Standing:
     stopped: bool = False  #: parked or switched off
 
 
+#: Nothing is wrong with the receiver.
+CALM: Final = Standing()
+
+
 class Signal(Enum):
     """What a whole call says of its receiver."""
 
@@ -69,17 +72,16 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
+class Conclusion(NamedTuple):
     """What is to be written, and what is known from now on."""
 
     standing: Standing
     delivered: Sequence[int]
-    dead: Sequence[Dead]
-    again: Sequence[Again]
-    refunds: Sequence[tuple[int, int]]
     attempts: Sequence[AttemptRow]
-    state: StateChange | None
+    dead: Sequence[Dead] = ()
+    again: Sequence[Again] = ()
+    refunds: Sequence[tuple[int, int]] = ()
+    state: StateChange | None = None
 
 
 def conclude(
@@ -92,6 +94,9 @@ def conclude(
 ) -> Conclusion:
     """Return what a call means for its messages and for its integration."""
     judged = list(_judged(plan, call))
+    attempts = [_attempt(plan, call, j) for j in judged]
+    if before is CALM and all(j.verdict is Verdict.OK for j in judged):
+        return Conclusion(CALM, [item.row.sequence for item in call.items], attempts)
     signal = _signal(judged)
     after = _standing(plan, call, judged, signal, before, rule, now)
     fates = [_fate(plan, j, after, now, random) for j in judged]
@@ -103,7 +108,7 @@ def conclude(
         dead=[f for f in fates if isinstance(f, Dead)],
         again=[f for f in fates if isinstance(f, Again)],
         refunds=[pair for pair in after.run.items() if pair[0] not in mine] if opening else [],
-        attempts=[_attempt(plan, call, j) for j in judged],
+        attempts=attempts,
         state=_state_change(judged, signal, before, after),
     )
 
@@ -139,7 +144,8 @@ def _standing(
 ) -> Standing:
     match signal:
         case Signal.ALIVE:
-            return Standing(breakers.succeeded(before.breaker, rule, plan.width))
+            breaker = breakers.succeeded(before.breaker, rule, plan.width)
+            return CALM if breaker == breakers.FRESH else Standing(breaker)
         case Signal.PARKED | Signal.DISABLED:
             return replace(before, stopped=True)
         case Signal.THROTTLED:

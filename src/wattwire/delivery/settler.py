@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -18,6 +17,7 @@ from wattwire.store.standing import StandingConnection
 
 #: Settlements in one transaction.
 MOST: Final = 500
+PLAIN_WRITERS: Final = 2
 PAUSE_SECONDS: Final = 0.5
 COMMIT_SECONDS: Final = 30.0
 #: Errors that a repetition cannot cure: what is written cannot be stored.
@@ -29,78 +29,112 @@ Emit = Callable[[Any, Event], Awaitable[None]]  #: in the transaction of the con
 Describe = Callable[[int], tuple[UUID, dict[str, Any]] | None]  #: of an integration: whose, what
 
 
+class Tray:
+    """What is to be written, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self.unsettled = 0  #: waiting, or in a commit that is under way
+        self._waiting: list[tuple[Settlement, Settled]] = []
+        self._some = asyncio.Event()
+
+    def put(self, settlement: Settlement, settled: Settled) -> None:
+        """Add one."""
+        self._waiting.append((settlement, settled))
+        self.unsettled += 1
+        self._some.set()
+
+    async def take(self) -> list[tuple[Settlement, Settled]]:
+        """Wait until there is something; return all there is, within reason."""
+        while not self._waiting:
+            self._some.clear()
+            await self._some.wait()
+        taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        return taken
+
+
 class Settler:
-    """The one writer of outcomes in this process."""
+    """The writers of outcomes in this process.
+
+    Plain successes, which do not depend on each other, are written by several at once: while one
+    waits for the disk, the next is collected. Everything else is written in order by one.
+    """
 
     def __init__(self, pool: Any, clock: Clock, emit: Emit, describe: Describe) -> None:
-        self._connection = StandingConnection(pool)
         self._clock = clock
         self._emit = emit
         self._describe = describe
-        self._waiting: list[tuple[Settlement, Settled]] = []
-        self._put = asyncio.Event()
-        self.busy = False
+        self._plain = Tray()
+        self._others = Tray()
+        self._pool = pool
+
+    @property
+    def busy(self) -> bool:
+        """Return whether anything is not durable yet."""
+        return bool(self._plain.unsettled or self._others.unsettled)
 
     def put(self, settlement: Settlement, settled: Settled) -> None:
         """Write something soon; `settled` is called when it is durable."""
-        self._waiting.append((settlement, settled))
-        self.busy = True
-        self._put.set()
+        tray = self._plain if settlement.is_plain else self._others
+        tray.put(settlement, settled)
 
     async def run(self) -> None:
         """Write until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for tray in (*[self._plain] * PLAIN_WRITERS, self._others):
+                group.create_task(self._write(tray))
+
+    async def _write(self, tray: "Tray") -> None:
+        connection = StandingConnection(self._pool)
         try:
             while True:
-                await self._put.wait()
-                self._put.clear()
-                while self._waiting:
-                    await self._commit_next()
-                self.busy = False
+                taken = await tray.take()
+                await self._commit_surely(connection, [settlement for settlement, _ in taken])
+                tray.unsettled -= len(taken)
+                for _, settled in taken:
+                    settled()
         finally:
-            await self._connection.drop()
+            await connection.drop()
 
-    async def _commit_next(self) -> None:
-        taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        try:
-            await self._commit_surely([settlement for settlement, _ in taken])
-        except asyncio.CancelledError:
-            self._waiting = taken + self._waiting
-            raise
-        for _, settled in taken:
-            settled()
-
-    async def _commit_surely(self, settlements: Sequence[Settlement]) -> None:
+    async def _commit_surely(
+        self, connection: StandingConnection, settlements: Sequence[Settlement]
+    ) -> None:
         """Commit, however often the database goes away."""
         while True:
             try:
                 async with asyncio.timeout(COMMIT_SECONDS):
-                    await self._commit(settlements)
+                    await self._commit(await connection.get(), settlements)
             except _REFUSED as error:
-                await self._commit_apart(settlements, error)
+                await self._commit_apart(connection, settlements, error)
             except deliveries.TROUBLE as error:
                 log.warning("delivery.settle_failed", error=str(error) or type(error).__name__)
-                await self._connection.drop()
+                await connection.drop()
                 await self._clock.sleep(PAUSE_SECONDS)
                 continue
             return
 
-    async def _commit_apart(self, settlements: Sequence[Settlement], error: Exception) -> None:
+    async def _commit_apart(
+        self, connection: StandingConnection, settlements: Sequence[Settlement], error: Exception
+    ) -> None:
         """Find the settlement that cannot be stored, and store of it what counts."""
         if len(settlements) > 1:
             for settlement in settlements:
-                await self._commit_surely([settlement])
+                await self._commit_surely(connection, [settlement])
             return
         settlement = settlements[0]
         log.error(
             "delivery.settlement_refused", integration=settlement.integration_id, error=str(error)
         )
         if settlement.attempts or settlement.state:
-            await self._commit_surely([replace(settlement, attempts=(), state=None)])
+            await self._commit_surely(connection, [settlement._replace(attempts=(), state=None)])
 
-    async def _commit(self, settlements: Sequence[Settlement]) -> None:
-        connection = await self._connection.get()
+    async def _commit(self, connection: Any, settlements: Sequence[Settlement]) -> None:
+        if all(settlement.is_plain for settlement in settlements):
+            # A single statement is a transaction of its own.
+            await deliveries.settle_delivered(connection, settlements)
+            return
         async with connection.transaction():
-            for settlement, was in await deliveries.settle(connection, settlements):
+            await deliveries.settle_delivered(connection, settlements)
+            for settlement, was in await deliveries.settle_others(connection, settlements):
                 await self._tell(connection, settlement, was)
 
     async def _tell(self, connection: Any, settlement: Settlement, was: str) -> None:
@@ -108,26 +142,20 @@ class Settler:
         event = self._event(settlement, was)
         if event is None:
             return
-        log.info(
-            f"delivery.integration_{'recovered' if settlement.state.status == 'active' else 'failed'}",
-            integration=settlement.integration_id,
-            reason=settlement.state.reason,
-        )
+        log.info("delivery.status_changed", integration=settlement.integration_id, **event.data)
         try:
             async with connection.transaction():
                 await self._emit(connection, event)
         except deliveries.TROUBLE:
             raise
-        except Exception as error:
-            log.error("delivery.event_lost", topic=event.topic, error=str(error), exc_info=error)
+        except Exception:  # the ledger matters more than its announcement
+            log.exception("delivery.event_lost", topic=event.topic)
 
     def _event(self, settlement: Settlement, was: str) -> Event | None:
         state = settlement.state
         described = self._describe(settlement.integration_id)
-        if state is None or described is None:
-            return None
-        topic = _topic(was, state.status)
-        if topic is None:
+        topic = _topic(was, state.status) if state else None
+        if state is None or described is None or topic is None:
             return None
         organization_id, facts = described
         return Event(

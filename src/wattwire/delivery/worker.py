@@ -261,7 +261,7 @@ class DeliveryWorker:
         if row is None:
             return None
         facts = {"integration_id": row.id, "name": row.name, "type": row.type}
-        return UUID(int=row.organization_id.int), facts
+        return row.organization_id, facts
 
 
 def _configuration(row: LaneRow) -> tuple[object, ...]:

@@ -85,7 +85,8 @@ class ServerProcess:
     async def died_within(self, seconds: float) -> bool:
         """Wait a moment; return whether it ended."""
         try:
-            await asyncio.wait_for(self._process.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._process.wait()
         except TimeoutError:
             return False
         return True
@@ -126,7 +127,8 @@ async def run_once(order: Order, *, sent: bytes = b"", seconds: float) -> tuple[
         start_new_session=True,
     )
     try:
-        output, _ = await asyncio.wait_for(process.communicate(sent), seconds)
+        async with asyncio.timeout(seconds):
+            output, _ = await process.communicate(sent)
     except TimeoutError as error:
         raise EngineError(f"{order.command[0]} did not finish within {seconds:.0f} s") from error
     finally:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
@@ -78,10 +77,9 @@ class Supervised:
     async def stop(self) -> None:
         """End the care, then the engine."""
         keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeper
+        while keeper is not None and not keeper.done():
+            keeper.cancel()  # again, should an engine swallow it
+            await asyncio.wait({keeper}, timeout=1)
         await self._engine.stop()
         if self._state is not None:
             self._report(healthy=False, detail="stopped")
@@ -116,8 +114,7 @@ class Supervised:
             return await self._watch_until(died)
         finally:
             died.cancel()
-            with suppress(asyncio.CancelledError, EngineError):
-                await died
+            await asyncio.wait({died})
 
     async def _watch_until(self, died: asyncio.Task[int]) -> str:
         sick_since: float | None = None
@@ -136,7 +133,8 @@ class Supervised:
 
     async def _looks_healthy(self) -> bool:
         try:
-            return await asyncio.wait_for(self._engine.healthy(), self._care.answer)
+            async with asyncio.timeout(self._care.answer):
+                return await self._engine.healthy()
         except TimeoutError:
             return False
 

@@ -50,8 +50,8 @@ _DECODER: Final = msgspec.json.Decoder(_Day)
 def decode(payload: bytes, zone_of: Callable[[str], ZoneInfo]) -> Decoded:
     """Return a day's readings: one per interval, kWh turned into Wh exactly.
 
-    `zone_of` gives the zone that the meter's days are counted in (UTC for one not known). Raises
-    RefusedError for anything but exactly the format and exactly the day's intervals.
+    `zone_of` gives the zone that the meter's days are counted in; what it raises passes through.
+    Raises RefusedError for anything but exactly the format and exactly the day's intervals.
     """
     message = decode_json(_DECODER, payload)
     _check_no_repeats(payload, message)

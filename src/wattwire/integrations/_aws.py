@@ -1,69 +1,33 @@
-"""What every AWS integration composes: access, one guarded client, what the answers mean.
+"""What every AWS integration composes: access, and one guarded, signed way to a service.
 
-The SDK is loaded when the first AWS integration is opened, in a thread: it takes half a second and
-10 MB that nobody else should pay for. Its own retries are off: the delivery engine retries, and a
-client that also retries would do so unseen.
+The SDK finds endpoints, reads profiles and assumes roles. It is loaded when the first AWS
+integration is opened, in a thread: that takes half a second and 10 MB that nobody else should pay
+for. The calls themselves are signed and sent here, because the SDK spends two milliseconds on each,
+more than on ten messages of a batch together. Nothing is retried: the delivery engine does that.
 """
 
 import asyncio
-import hashlib
-import re
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from typing import Any, Final, Self
 
+import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from yarl import URL
 
 from wattwire.integrations import _http
-from wattwire.integrations.contract import (
-    HTTP_VERDICTS,
-    ConfigurationError,
-    Delivered,
-    Outcome,
-    Outcomes,
-    Rejected,
-    Retry,
-    Surroundings,
-    UnreachableError,
-    Verdict,
-)
-from wattwire.model import Message
+from wattwire.integrations._sigv4 import Credentials, Scope, signed
+from wattwire.integrations.contract import ConfigurationError, Surroundings, UnreachableError
 
 CONNECT_SECONDS: Final = 5
-READ_SECONDS: Final = 20
 CALL_SECONDS: Final = 30.0
-#: Long enough for the longest refusal of IAM, which names the user, the action and the resource.
-REASON_CHARACTERS: Final = 2000
+#: SQS answers with at most a few hundred bytes for each of ten messages.
+MOST_ANSWER_BYTES: Final = 262_144
 SESSION_NAME: Final = "wattwire"
-
-_ACCESS_CODES: Final = """AccessDenied AccessDeniedException AuthFailure AuthorizationError
-    AuthorizationErrorException ExpiredToken ExpiredTokenException IncompleteSignature
-    InvalidAccessKeyId InvalidClientTokenId InvalidSecurity InvalidSignatureException
-    MissingAuthenticationToken NotAuthorized OptInRequired SignatureDoesNotMatch
-    UnauthorizedOperation UnrecognizedClientException"""
-#: Where it should go is not there: as little use in sending on as with wrong credentials.
-_ABSENCE_CODES: Final = """AWS.SimpleQueueService.NonExistentQueue NotFound NotFoundException
-    QueueDoesNotExist ResourceNotFoundException"""
-_THROTTLE_CODES: Final = """BandwidthLimitExceeded KMSThrottling KmsThrottled LimitExceededException
-    OverLimit PriorRequestNotComplete ProvisionedThroughputExceededException
-    RequestLimitExceeded RequestThrottled RequestThrottledException SlowDown Throttled
-    ThrottledException Throttling ThrottlingException TooManyRequestsException"""
-
-#: AWS answers 400 to much of this: the code says it, not the status.
-VERDICTS: Final[Mapping[str, Verdict]] = {
-    **HTTP_VERDICTS,
-    **dict.fromkeys(_ACCESS_CODES.split(), Verdict.PARK),
-    **dict.fromkeys(_ABSENCE_CODES.split(), Verdict.PARK),
-    **dict.fromkeys(_THROTTLE_CODES.split(), Verdict.THROTTLE),
-    "RequestExpired": Verdict.RETRY,
-    "ServiceUnavailable": Verdict.DOWN,
-}
-
-_GROUP: Final = re.compile(r"""[A-Za-z0-9!"#$%&'()*+,\-./:;<=>?@[\\\]^_`{|}~]{1,128}""")
-#: Characters that XML 1.0 has no place for; SQS and SNS refuse them.
-_NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Access(BaseModel):
@@ -115,24 +79,73 @@ class Access(BaseModel):
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service answered: its status, the beginning of its body, a header that explains."""
+
+    status: int
+    body: bytes
+    query_error: str  #: SQS: the code that older clients know, then whose fault it is
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Calls one service: signs, posts, reads. One attempt, no more."""
+
+    client: aiohttp.ClientSession
+    url: URL
+    scope: Scope
+    keys: Callable[[], Awaitable[Credentials]]
+
+    async def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Send one request. Raises UnreachableError, TimeoutError."""
+        keys = await self.keys()
+        host = self.url.host or ""
+        if self.url.explicit_port is not None and not self.url.is_default_port():
+            host = f"{host}:{self.url.port}"
+        ready = signed(headers, body, host, self.scope, keys, datetime.now(UTC))
+        try:
+            async with self.client.post(
+                self.url, data=body, headers=ready, allow_redirects=False
+            ) as response:
+                said = response.headers.get("x-amzn-query-error", "")
+                return Answer(response.status, await _read(response), said)
+        except TimeoutError:
+            raise
+        except (aiohttp.ClientError, OSError) as error:
+            raise _http.unreachable(error) from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = b""
+    while not response.content.at_eof():
+        body += await response.content.read(MOST_ANSWER_BYTES - len(body))
+        if len(body) >= MOST_ANSWER_BYTES:
+            raise UnreachableError("the answer is longer than any that AWS gives")
+    return body
+
+
 @asynccontextmanager
-async def open_client(
+async def open_caller(
     service: str, access: Access, surroundings: Surroundings
-) -> AsyncIterator[Any]:
-    """Open the client of a service. Raises ConfigurationError for a profile that may not be used."""
+) -> AsyncIterator[Caller]:
+    """Open the way to a service; the SDK finds its endpoint and sees to the credentials.
+
+    Raises ConfigurationError for a profile that does not exist or may not be used.
+    """
     await asyncio.to_thread(import_module, "aiobotocore.session")
-    session = _session(access, surroundings)
-    options = _options(access, surroundings)
-    if access.role_arn is None:
-        async with session.create_client(service, **options) as client:
-            yield client
-        return
-    async with session.create_client("sts", **options) as sts:
-        assumed = _new_session()
-        assumed._credentials = _role_credentials(sts, access)  # noqa: SLF001 - there is no public way
-        keyless = {k: v for k, v in options.items() if not k.startswith("aws_")}
-        async with assumed.create_client(service, **keyless) as client:
-            yield client
+    async with AsyncExitStack() as stack:
+        session = _session(access, surroundings)
+        options = _options(access, surroundings)
+        keys = _static_keys(access) or await _profile_keys(session)
+        async with session.create_client(service, **options) as sdk:
+            url = URL(sdk.meta.endpoint_url).with_path("/")
+            region = str(sdk.meta.region_name)
+        if access.role_arn is not None:
+            sts = await stack.enter_async_context(session.create_client("sts", **options))
+            keys = _frozen(_role_credentials(sts, access))
+        client = await stack.enter_async_context(_http.open_client(surroundings))
+        yield Caller(client, url, Scope(region, service), keys)
 
 
 def _session(access: Access, surroundings: Surroundings) -> Any:
@@ -143,19 +156,15 @@ def _session(access: Access, surroundings: Surroundings) -> Any:
             f"The profile {access.profile} is not released: "
             "the operator of the hub has to name it in WATTWIRE_AWS_PROFILES"
         )
-    session = _new_session()
+    session = import_module("aiobotocore.session").get_session()
     session.set_config_variable("profile", access.profile)
     return session
 
 
-def _new_session() -> Any:
-    return import_module("aiobotocore.session").get_session()
-
-
 @cache
 def _shared_session() -> Any:
-    """Return the session of all integrations with keys of their own: it holds the service models."""
-    return _new_session()
+    """Return the session of all integrations with keys of their own; it keeps service models."""
+    return import_module("aiobotocore.session").get_session()
 
 
 def _options(access: Access, surroundings: Surroundings) -> dict[str, Any]:
@@ -178,14 +187,45 @@ def _config(surroundings: Surroundings) -> Any:
     return import_module("aiobotocore.config").AioConfig(
         retries={"total_max_attempts": 1},
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        max_pool_connections=100,
-        parameter_validation=False,
+        read_timeout=CALL_SECONDS,
         warm_up_loader_caches=True,
         proxies={},
-        user_agent_extra=SESSION_NAME,
         connector_args=connector,
     )
+
+
+_Keys = Callable[[], Awaitable[Credentials]]
+
+
+def _static_keys(access: Access) -> _Keys | None:
+    if access.access_key_id is None or access.secret_access_key is None:
+        return None
+    token = access.session_token.get_secret_value() if access.session_token else None
+    keys = Credentials(access.access_key_id, access.secret_access_key.get_secret_value(), token)
+
+    async def same() -> Credentials:
+        return keys
+
+    return same
+
+
+async def _profile_keys(session: Any) -> _Keys:
+    errors = import_module("botocore.exceptions")
+    try:
+        credentials = await session.get_credentials()
+    except errors.BotoCoreError as error:
+        raise ConfigurationError(str(error)) from error
+    if credentials is None:
+        raise ConfigurationError("The profile holds no credentials")
+    return _frozen(credentials)
+
+
+def _frozen(credentials: Any) -> _Keys:
+    async def current() -> Credentials:
+        frozen = await credentials.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    return current
 
 
 def _role_credentials(sts: Any, access: Access) -> Any:
@@ -204,76 +244,3 @@ def _role_credentials(sts: Any, access: Access) -> Any:
 
     module = import_module("aiobotocore.credentials")
     return module.AioDeferredRefreshableCredentials(assume, "assume-role")
-
-
-async def send_batch(batch: Sequence[Message], call: Awaitable[Mapping[str, Any]]) -> Outcomes:
-    """Await a batch call of SQS or SNS and return what it says of each message.
-
-    Raises UnreachableError, TimeoutError or ConfigurationError when there is no answer.
-    """
-    errors = import_module("botocore.exceptions")
-    try:
-        response = await call
-    except errors.ClientError as error:
-        return dict.fromkeys((message.id for message in batch), refused_call(error))
-    except errors.ReadTimeoutError as error:
-        raise TimeoutError(f"no answer within {READ_SECONDS} s") from error
-    except errors.HTTPClientError as error:
-        raise UnreachableError(_http.printable(str(error))) from error
-    except (errors.NoCredentialsError, errors.ProfileNotFound) as error:
-        raise ConfigurationError(str(error)) from error
-    taken = {e["Id"]: Delivered(receipt=e["MessageId"]) for e in response.get("Successful") or ()}
-    return {**taken, **{e["Id"]: refused_entry(e) for e in response.get("Failed") or ()}}
-
-
-def refused_call(error: Any) -> Outcome:
-    """Return what a refusal of the whole call means for each of its messages."""
-    response = error.response
-    code = str(response.get("Error", {}).get("Code", ""))
-    text = str(response.get("Error", {}).get("Message", "")) or "no detail given"
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return Retry(_reason(code, text), status=status, code=_own_code(code))
-
-
-def refused_entry(entry: Mapping[str, Any]) -> Outcome:
-    """Return what a refusal of one message means; the sender's fault cannot be cured by repeating."""
-    code = str(entry.get("Code", ""))
-    reason = _reason(code, str(entry.get("Message") or "no detail given"))
-    if entry.get("SenderFault") and _own_code(code) not in VERDICTS:
-        return Rejected(reason, code=code)
-    return Retry(reason, code=_own_code(code))
-
-
-def _own_code(code: str) -> str:
-    """SNS answers with `AuthorizationError`, its SDK with `AuthorizationErrorException`."""
-    bare = code.removesuffix("Exception")
-    return bare if code not in VERDICTS and bare in VERDICTS else code
-
-
-def _reason(code: str, text: str) -> str:
-    return _http.printable(f"{code}: {text}" if code else text, REASON_CHARACTERS)
-
-
-def text_of(message: Message) -> str | None:
-    """Return the body as text that SQS and SNS take, None when they would not."""
-    try:
-        text = message.body.decode()
-    except UnicodeDecodeError:
-        return None
-    return None if not text or _NOT_XML.search(text) else text
-
-
-def attributes_of(message: Message) -> dict[str, dict[str, str]]:
-    """Return the attributes by which receivers filter, and drop repeats (`message_id`)."""
-    values = {"message_id": message.id, "topic": message.topic, "device": message.device}
-    return {
-        name: {"DataType": "String", "StringValue": value}
-        for name, value in {**message.attributes, **values}.items()
-        if value and not _NOT_XML.search(value)
-    }
-
-
-def group_of(message: Message, fixed: str | None) -> str:
-    """Return the FIFO group: the one that was configured, else one for each device."""
-    group = fixed or message.device or "hub"
-    return group if _GROUP.fullmatch(group) else hashlib.sha256(group.encode()).hexdigest()

@@ -23,14 +23,17 @@ topic pause the integration, with AWS' own words as the reason:
     resource-based policy allows the SNS:Publish action
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
+from urllib.parse import urlencode
+from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from pydantic import Field, model_validator
 
-from wattwire.integrations import _aws
+from wattwire.integrations import _aws, _aws_batches, _http
+from wattwire.integrations._aws_batches import Entry
 from wattwire.integrations.contract import (
     IntegrationSettings,
     IntegrationType,
@@ -46,6 +49,8 @@ from wattwire.model import Message
 # https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html
 # (10 entries, 256 KiB together unless the topic's MaximumMessageSize says more; read 2026-08)
 LIMITS: Final = Limits(max_messages=10, max_bytes=262_144, overhead_bytes=2048)
+_VERSION: Final = "2010-03-31"
+_HEADERS: Final = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
 _SUBJECT_CHARACTERS: Final = 100
 
 
@@ -84,46 +89,95 @@ class Sns:
     """One topic, opened by connect()."""
 
     settings: Settings
-    client: Any
+    caller: _aws.Caller
 
     async def deliver(self, batch: Sequence[Message]) -> Outcomes:
-        """Send the batch in one PublishBatch call, without what SNS could not take."""
-        texts = {message.id: _aws.text_of(message) for message in batch}
-        refused = {
-            id_: Rejected("not text that SNS takes") for id_, t in texts.items() if t is None
-        }
+        """Send the batch in one call, without what SNS could not take."""
+        texts = {message.id: _aws_batches.text_of(message) for message in batch}
+        refused = {i: Rejected("not text that SNS takes") for i, t in texts.items() if t is None}
         rest = [message for message in batch if message.id not in refused]
         if not rest:
             return refused
-        entries = [self._entry(message, texts[message.id] or "") for message in rest]
-        call = self.client.publish_batch(
-            TopicArn=self.settings.topic_arn, PublishBatchRequestEntries=entries
-        )
-        return {**refused, **await _aws.send_batch(rest, call)}
+        call = self._post(rest, texts)
+        answered = await _aws_batches.send_batch(rest, call, _entries, _refusal)
+        return {**refused, **answered}
 
     async def test(self, probe: Message) -> Outcome:
         """Publish the probe as an ordinary message."""
         return (await self.deliver([probe]))[probe.id]
 
-    def _entry(self, message: Message, text: str) -> dict[str, Any]:
-        entry: dict[str, Any] = {
-            "Id": message.id,
-            "Message": text,
-            "MessageAttributes": _aws.attributes_of(message),
-        }
+    async def _post(self, batch: Sequence[Message], texts: Mapping[str, str | None]) -> _aws.Answer:
+        form = {"Action": "PublishBatch", "Version": _VERSION, "TopicArn": self.settings.topic_arn}
+        for number, message in enumerate(batch, 1):
+            prefix = f"PublishBatchRequestEntries.member.{number}."
+            fields = self._fields(message, texts[message.id] or "")
+            form |= {prefix + name: value for name, value in fields.items()}
+        return await self.caller.post(_HEADERS, urlencode(form).encode())
+
+    def _fields(self, message: Message, text: str) -> dict[str, str]:
+        fields = {"Id": message.id, "Message": text}
         if message.topic:
-            entry["Subject"] = message.topic[:_SUBJECT_CHARACTERS]
+            fields["Subject"] = message.topic[:_SUBJECT_CHARACTERS]
+        attributes = _aws_batches.attributes_of(message)
+        for number, (name, value) in enumerate(attributes.items(), 1):
+            prefix = f"MessageAttributes.entry.{number}."
+            fields[f"{prefix}Name"] = name
+            fields[f"{prefix}Value.DataType"] = "String"
+            fields[f"{prefix}Value.StringValue"] = value
         if self.settings.fifo:
-            entry["MessageGroupId"] = _aws.group_of(message, self.settings.message_group_id)
-            entry["MessageDeduplicationId"] = message.id
-        return entry
+            fields["MessageGroupId"] = _aws_batches.group_of(
+                message, self.settings.message_group_id
+            )
+            fields["MessageDeduplicationId"] = message.id
+        return fields
+
+
+def _tree(body: bytes) -> Element:
+    """Return the XML of an answer without its namespaces. Raises ValueError."""
+    if b"<!" in body:
+        raise ValueError("an answer of SNS declares no entities")
+    try:
+        tree = fromstring(body)  # noqa: S314 - without declarations there is nothing to expand
+    except ParseError as error:
+        raise ValueError(f"the answer is not XML: {error}") from error
+    for element in tree.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return tree
+
+
+def _entries(body: bytes) -> Sequence[Entry]:
+    tree = _tree(body)
+    taken = [
+        Entry(e.findtext("Id", ""), receipt=e.findtext("MessageId", ""))
+        for e in tree.iterfind(".//Successful/member")
+    ]
+    failed = [
+        Entry(
+            e.findtext("Id", ""),
+            code=e.findtext("Code", ""),
+            text=e.findtext("Message", ""),
+            sender_fault=e.findtext("SenderFault", "") == "true",
+        )
+        for e in tree.iterfind(".//Failed/member")
+    ]
+    return [*taken, *failed]
+
+
+def _refusal(answer: _aws.Answer) -> tuple[str, str]:
+    try:
+        error = _tree(answer.body).find(".//Error")
+    except ValueError:
+        error = None
+    if error is None:
+        return "", f"HTTP {answer.status}: {_http.printable(answer.body.decode(errors='replace'))}"
+    return error.findtext("Code", ""), error.findtext("Message", "")
 
 
 @asynccontextmanager
 async def connect(settings: Settings, surroundings: Surroundings) -> AsyncIterator[Sns]:
     """Open the topic for as long as the context lasts."""
-    async with _aws.open_client("sns", settings.aws, surroundings) as client:
-        yield Sns(settings, client)
+    async with _aws.open_caller("sns", settings.aws, surroundings) as caller:
+        yield Sns(settings, caller)
 
 
 TYPE = IntegrationType(
@@ -133,7 +187,7 @@ TYPE = IntegrationType(
     connect=connect,
     address=lambda settings: settings.topic_arn,
     presets=Presets(),
-    verdicts=_aws.VERDICTS,
+    verdicts=_aws_batches.VERDICTS,
     timeout_seconds=lambda _: _aws.CALL_SECONDS,
     ordered=lambda settings: settings.fifo,
 )

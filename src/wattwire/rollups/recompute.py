@@ -98,17 +98,11 @@ async def recompute_slice(
     on_changed: OnChanged = ignore_changes,
     *,
     limit: int = SLICE_BUCKETS,
+    skip: Iterable[int] = (),
 ) -> Slice:
     """Compute some due buckets of a kind in one transaction; `on_changed` runs inside of it."""
     async with pool.acquire() as connection, connection.transaction():
-        taken = await store.take_stale(
-            connection,
-            kind,
-            now=patience.now,
-            quiet=patience.quiet,
-            quiet_limit=patience.quiet_limit,
-            limit=limit,
-        )
+        taken = await take_due(connection, kind, patience, limit=limit, skip=skip)
         if not taken:
             return Slice(0, [])
         series = await store.find_series(connection, (some.stream_id for some in taken))
@@ -119,6 +113,21 @@ async def recompute_slice(
             await on_changed(connection, changed)
         settled = await store.forget_stale(connection, kind, outcome.settled)
         return Slice(settled, changed)
+
+
+async def take_due(
+    connection: Any, kind: str, patience: Patience, *, limit: int, skip: Iterable[int]
+) -> list[Stale]:
+    """Take due buckets of a kind for the caller's transaction."""
+    return await store.take_stale(
+        connection,
+        kind,
+        now=patience.now,
+        quiet=patience.quiet,
+        quiet_limit=patience.quiet_limit,
+        limit=limit,
+        skip=skip,
+    )
 
 
 async def _compute_hours(

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, Final
 
 import asyncpg
@@ -17,13 +16,14 @@ from wattwire.rollups.recompute import (
     Slice,
     ignore_changes,
     recompute_slice,
+    take_due,
 )
-from wattwire.store import rollups as store
 
 #: Days are not kept waiting for ever while hours keep coming.
 SLICES_PER_PASS: Final = 20
-#: How long buckets that cannot be computed are left alone.
-POSTPONE: Final = timedelta(minutes=5)
+#: How long streams that cannot be computed are left alone.
+ASIDE_SECONDS: Final = 300.0
+_BAD_DATA: Final = (ArithmeticError, ValueError, TypeError, LookupError, asyncpg.DataError)
 RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
 
@@ -55,6 +55,7 @@ class RollupWorker:
         self._after_commit = after_commit
         self._poll_seconds = poll_seconds
         self.wake = asyncio.Event()  #: set by whoever marks buckets in this process
+        self._set_aside: dict[int, float] = {}
         self.settled = 0  #: stale buckets settled since the start
         self.changed = 0  #: rollups changed since the start
 
@@ -101,7 +102,7 @@ class RollupWorker:
         """Compute one slice; when that fails, find the stream to blame and set it aside."""
         try:
             done = await self._compute(kind, SLICE_BUCKETS)
-        except (ArithmeticError, ValueError, TypeError, LookupError, asyncpg.DataError) as error:
+        except _BAD_DATA as error:
             log.warning("rollups.slice_failed", kind=kind, error=f"{type(error).__name__}: {error}")
             return await self._slice_by_one(kind)
         return done.settled
@@ -111,8 +112,8 @@ class RollupWorker:
         for _ in range(SLICE_BUCKETS):
             try:
                 done = await self._compute(kind, 1)
-            except (ArithmeticError, ValueError, TypeError, LookupError, asyncpg.DataError):
-                await self._set_first_aside(kind)
+            except _BAD_DATA as error:
+                await self._set_first_aside(kind, error)
                 continue
             if not done.settled:
                 break
@@ -121,7 +122,7 @@ class RollupWorker:
 
     async def _compute(self, kind: str, limit: int) -> Slice:
         done = await recompute_slice(
-            self._pool, kind, self._patience, self._on_changed, limit=limit
+            self._pool, kind, self._patience, self._on_changed, limit=limit, skip=self._skipped()
         )
         self.settled += done.settled
         self.changed += len(done.changed)
@@ -129,18 +130,15 @@ class RollupWorker:
             self._after_commit()
         return done
 
-    async def _set_first_aside(self, kind: str) -> None:
+    async def _set_first_aside(self, kind: str, error: Exception) -> None:
         """Leave the stream whose bucket could not be computed alone for a while."""
-        patience = self._patience
         async with self._pool.acquire() as connection, connection.transaction():
-            taken = await store.take_stale(
-                connection,
-                kind,
-                now=patience.now,
-                quiet=patience.quiet,
-                quiet_limit=patience.quiet_limit,
-                limit=1,
-            )
-            streams = [some.stream_id for some in taken]
-            log.error("rollups.stream_postponed", kind=kind, streams=streams)
-            await store.postpone_stale(connection, streams, now=patience.now, delay=POSTPONE)
+            first = await take_due(connection, kind, self._patience, limit=1, skip=self._skipped())
+        for some in first:
+            self._set_aside[some.stream_id] = time.monotonic() + ASIDE_SECONDS
+            log.error("rollups.stream_set_aside", stream_id=some.stream_id, error=repr(error))
+
+    def _skipped(self) -> list[int]:
+        now = time.monotonic()
+        self._set_aside = {stream: end for stream, end in self._set_aside.items() if end > now}
+        return list(self._set_aside)

@@ -36,7 +36,8 @@ async def pause(seconds: float, stop: asyncio.Event) -> bool:
         await asyncio.sleep(0)
         return not stop.is_set()
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     except TimeoutError:
         return True
     return False

@@ -176,7 +176,8 @@ class Session:
         if self._lost is None and self._descriptor >= 0:
             self._client.disconnect()
             try:
-                await asyncio.wait_for(self._closed.wait(), GOODBYE_TIMEOUT_SECONDS)
+                async with asyncio.timeout(GOODBYE_TIMEOUT_SECONDS):
+                    await self._closed.wait()
             except TimeoutError:
                 self._end(ConnectionLostError("closed without a goodbye"))
         self._end(ConnectionLostError("closed"))
@@ -221,7 +222,8 @@ class Session:
         if self._lost is None and not self._messages:
             self._arrived.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._arrived.wait()
         if self._lost is not None:
             raise self._lost
         messages = self._messages
@@ -265,7 +267,15 @@ class Session:
         if qos:
             await self._settled(info.mid, "PUBLISH")
         else:
-            await asyncio.wait_for(self._written.wait(), ANSWER_TIMEOUT_SECONDS)
+            await self._taken()
+
+    async def _taken(self) -> None:
+        """Wait until the operating system has all that was to be written."""
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+                await self._written.wait()
+        except TimeoutError as error:
+            raise ConnectionLostError("the broker takes nothing") from error
 
     async def _settled(self, mid: int, what: str) -> None:
         """Wait for the answer to packet `mid`."""
@@ -279,7 +289,8 @@ class Session:
 
     async def _answer(self, waiting: "asyncio.Future[Any]", what: str) -> None:
         try:
-            await asyncio.wait_for(waiting, ANSWER_TIMEOUT_SECONDS)
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):  # wait_for may lose a cancellation
+                await waiting
         except TimeoutError as error:
             raise ConnectionLostError(f"no answer to {what}") from error
 

@@ -188,8 +188,8 @@ async def _read_as_host(
 ) -> None:
     """Announce the host application, read, and take the announcement back in the end."""
     topic, payload = _state(host_id, started_at_ms, online=True)
-    await session.publish(topic, payload, qos=1, retain=True)
     try:
+        await session.publish(topic, payload, qos=1, retain=True)
         await reader.read(session)
     finally:
         if session.alive:

@@ -62,7 +62,7 @@ async def update(
     password_hash: str | None = None,
     disabled: bool | None = None,
 ) -> Account | None:
-    """Change what is given; None keeps it. A new password or a disabled account ends its sessions."""
+    """Change what is given; None keeps it. A new password ends the account's sessions."""
     row = await db.fetchrow(
         _SQL.update, organization_id, account_id, name, role, password_hash, disabled
     )
@@ -79,5 +79,5 @@ async def delete(db: Any, organization_id: UUID, account_id: int) -> bool:
 
 
 async def lock_owners(db: Any, organization_id: UUID) -> set[int]:
-    """Return the accounts that are owners and enabled; none of them changes until the transaction ends."""
+    """Return the owners that are not disabled, locked until the transaction ends."""
     return {row["id"] for row in await db.fetch(_SQL.lock_owners, organization_id)}

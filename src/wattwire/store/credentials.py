@@ -83,5 +83,6 @@ async def delete(db: Any, organization_id: UUID, credential_id: int) -> bool:
 def _columns(fields: CredentialFields) -> tuple[object, ...]:
     return (
         fields.username, fields.password_hash, fields.certificate_sha256, fields.format,
-        list(fields.publish_topics), list(fields.subscribe_topics), fields.settings, fields.disabled,
+        list(fields.publish_topics), list(fields.subscribe_topics), fields.settings,
+        fields.disabled,
     )  # fmt: skip

@@ -17,6 +17,7 @@ _SQL: Final = load("deliveries")
 #: What a statement may raise although nothing is wrong with it: try again later.
 TROUBLE: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
+LONGEST_TEXT: Final = 4000
 _ATTEMPT_COLUMNS: Final = (
     "integration_id", "organization_id", "message_id", "event_id", "event_created_at", "topic",
     "device_key", "number", "started_at", "duration_ms", "outcome", "reason", "receipt", "address",
@@ -99,8 +100,7 @@ class StateChange:
     disable: bool = False  #: switch the integration off
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """What one call, or one decision without a call, did to rows of one integration."""
 
     integration_id: int
@@ -113,6 +113,11 @@ class Settlement:
     refunds: Sequence[tuple[int, int]] = ()  #: (sequence, burnt)
     attempts: Sequence[AttemptRow] = ()
     state: StateChange | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether there is nothing but successes and attempts."""
+        return not (self.dead or self.again or self.refunds or self.state)
 
 
 class Figures(NamedTuple):
@@ -178,7 +183,7 @@ def _event(
 ) -> Event:
     device = body.device
     return Event(
-        UUID(int=event_id.int), topic, UUID(int=organization_id.int), time, body.data, device_id,
+        event_id, topic, organization_id, time, body.data, device_id,
         device.id, device.name, device.type, stream, severity,
     )  # fmt: skip
 
@@ -210,58 +215,59 @@ async def find_expired(
     return [tuple(row) for row in await connection.fetch(_SQL.find_expired, ids, times, limit)]
 
 
-async def settle(
-    connection: Any, settlements: Sequence[Settlement]
-) -> list[tuple[Settlement, str]]:
-    """Write what happened, in the caller's transaction; return state changes with what was before.
+async def settle_delivered(connection: Any, settlements: Iterable[Settlement]) -> None:
+    """Write the attempts, and take what was delivered off the queue: one statement for it all.
 
     Counters follow the rows that really left the queue, so that they add up whoever else was at
-    them. Whoever no longer holds its lease may report a success, which is a fact, and attempts;
-    its verdicts are left to the new owner.
+    them.
+    """
+    pairs = [(s.integration_id, sequence) for s in settlements for sequence in s.delivered]
+    rows = [row for s in settlements for row in s.attempts]
+    if rows or pairs:
+        ids, sequences = _columns(pairs, 2)
+        columns = _columns(rows, len(AttemptRow._fields))
+        await connection.execute(_SQL.settle_delivered, ids, sequences, *columns)
+
+
+async def settle_others(
+    connection: Any, settlements: Sequence[Settlement]
+) -> list[tuple[Settlement, str]]:
+    """Write every other fate and the state; return state changes with what was before.
+
+    Call it in a transaction. Whoever no longer holds its lease may report successes and attempts,
+    which are facts; its verdicts are left to the new owner.
     """
     valid = await _valid_leases(connection, settlements)
-    owned = [s for s in settlements if s.lease in valid and valid[s.lease] == s.epoch]
-    await _settle_delivered(connection, settlements)
+    owned = [s for s in settlements if (s.lease, s.epoch) in valid]
     await _settle_dead(connection, owned)
     await _settle_again(connection, owned)
-    await _write_attempts(connection, settlements)
     return await _change_states(connection, owned)
 
 
-async def _valid_leases(connection: Any, settlements: Sequence[Settlement]) -> dict[str, int]:
-    claimed = {(s.lease, s.epoch) for s in settlements}
-    names, epochs = [name for name, _ in claimed], [epoch for _, epoch in claimed]
-    rows = await connection.fetch(_SQL.valid_leases, names, epochs)
-    held = {row["name"] for row in rows}
-    return {name: epoch for name, epoch in sorted(claimed) if name in held}
-
-
-async def _settle_delivered(connection: Any, settlements: Iterable[Settlement]) -> None:
-    pairs = [(s.integration_id, sequence) for s in settlements for sequence in s.delivered]
-    if pairs:
-        await connection.execute(_SQL.settle_delivered, *_columns(pairs))
+async def _valid_leases(connection: Any, settlements: Iterable[Settlement]) -> set[tuple[str, int]]:
+    claimed = list({(s.lease, s.epoch) for s in settlements})
+    rows = await connection.fetch(_SQL.valid_leases, *_columns(claimed, 2))
+    return {(row["name"], row["epoch"]) for row in rows}
 
 
 async def _settle_dead(connection: Any, settlements: Sequence[Settlement]) -> None:
-    rows = [(s.integration_id, d.sequence, d.attempts, _clean(d.reason)) for s in settlements for d in s.dead]
+    rows = [
+        (s.integration_id, d.sequence, d.attempts, _clean(d.reason))
+        for s in settlements
+        for d in s.dead
+    ]
     if rows:
-        await connection.execute(_SQL.settle_dead, *_columns(rows), settlements[0].at)
+        await connection.execute(_SQL.settle_dead, *_columns(rows, 4), settlements[0].at)
 
 
 async def _settle_again(connection: Any, settlements: Iterable[Settlement]) -> None:
     settlements = list(settlements)
     again = [(s.integration_id, *row) for s in settlements for row in s.again]
     if again:
-        await connection.execute(_SQL.settle_again, *_columns(again))
+        await connection.execute(_SQL.settle_again, *_columns(again, 5))
     refunds = [(s.integration_id, *row) for s in settlements for row in s.refunds]
     if refunds:
-        await connection.execute(_SQL.refund, *_columns(refunds))
-
-
-async def _write_attempts(connection: Any, settlements: Iterable[Settlement]) -> None:
-    rows = [row for s in settlements for row in s.attempts]
-    if rows:
-        await connection.copy_records_to_table("attempt", records=rows, columns=_ATTEMPT_COLUMNS)
+        await connection.execute(_SQL.refund, *_columns(refunds, 3))
 
 
 async def _change_states(
@@ -282,13 +288,16 @@ async def _change_states(
     return changed
 
 
-def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[Sequence[Any]]:
+    """Return rows as columns: a statement takes them as arrays."""
+    return list(zip(*rows, strict=True)) if rows else [()] * width
 
 
 def _clean(text: str) -> str:
     """Text from outside without what PostgreSQL has no place for."""
-    return text.encode("utf-8", "replace").decode().replace("\x00", " ")[:4000]
+    if text.isascii() and len(text) <= LONGEST_TEXT and "\x00" not in text:
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\x00", " ")[:LONGEST_TEXT]
 
 
 def attempt_row(**facts: Any) -> AttemptRow:
@@ -306,7 +315,7 @@ async def write_attempt(connection: Any, row: AttemptRow) -> None:
 
 async def set_figures(connection: Any, figures: Sequence[Figures]) -> None:
     """Write what people see of integrations at work."""
-    await connection.execute(_SQL.set_figures, *_columns(figures))
+    await connection.execute(_SQL.set_figures, *_columns(figures, len(Figures._fields)))
 
 
 async def unpark(connection: Any, integration_id: int) -> None:

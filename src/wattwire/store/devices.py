@@ -74,6 +74,7 @@ async def create(
 ) -> DeviceRow:
     """Make a device. Raises asyncpg.UniqueViolationError for a key that is taken."""
     row = await db.fetchrow(_SQL.create, organization_id, key, name, type, time_zone, metadata)
+    await db.execute(_SQL.tell_created, str(row["id"]))
     return DeviceRow(**row)
 
 

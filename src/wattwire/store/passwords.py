@@ -1,4 +1,4 @@
-"""Passwords: hashed with Argon2id, in threads, a few at a time so that nobody can exhaust memory."""
+"""Passwords: hashed with Argon2id, in threads, few at a time so that nobody exhausts memory."""
 
 import asyncio
 import secrets

@@ -127,14 +127,16 @@ async def take_stale(
     quiet: timedelta,
     quiet_limit: timedelta,
     limit: int,
+    skip: Iterable[int] = (),
 ) -> list[Stale]:
     """Take stale buckets of a kind that are due; lock their streams until the transaction ends.
 
     `now` is the database's own time when None. An hour is due when it was last marked `quiet` ago
-    or first marked `quiet_limit` ago; days and months are due at once.
+    or first marked `quiet_limit` ago; days and months are due at once. Streams in `skip` are left.
     """
+    await connection.execute(_SQL.plan_for_growth)
     rows = await connection.fetch(
-        _SQL.take_stale, bucket, now, quiet, quiet_limit, limit, _STREAM_LOCK
+        _SQL.take_stale, bucket, now, quiet, quiet_limit, limit, _STREAM_LOCK, list(skip)
     )
     return [Stale(*row) for row in rows]
 
@@ -153,13 +155,6 @@ async def mark_stale(connection: Any, bucket: str, starts: Iterable[tuple[int, d
     pairs = list(starts)
     if pairs:
         await connection.execute(_SQL.mark_stale, bucket, *_columns(pairs, 2))
-
-
-async def postpone_stale(
-    connection: Any, stream_ids: Sequence[int], *, now: datetime | None, delay: timedelta
-) -> None:
-    """Leave streams whose buckets cannot be computed alone for a while."""
-    await connection.execute(_SQL.postpone_stale, stream_ids, now, delay)
 
 
 async def count_stale(connection: Any) -> dict[str, tuple[int, datetime]]:

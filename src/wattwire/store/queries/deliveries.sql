@@ -55,12 +55,21 @@ WHERE d.queued_at < w.cutoff
 
 -- name: valid_leases
 -- Which of these leases still are of this epoch.
-SELECT l.name FROM unnest($1::text[], $2::bigint[]) AS w(name, epoch)
+SELECT l.name, l.epoch FROM unnest($1::text[], $2::bigint[]) AS w(name, epoch)
 JOIN lease l ON l.name = w.name AND l.epoch = w.epoch
 
 -- name: settle_delivered
--- What is gone already was counted by whoever took it.
-WITH gone AS (
+-- Writes the attempts, and takes what was delivered off the queue. What is gone already was counted
+-- by whoever took it.
+WITH noted AS (
+    INSERT INTO attempt (integration_id, organization_id, message_id, event_id, event_created_at,
+                         topic, device_key, number, started_at, duration_ms, outcome, reason,
+                         receipt, address, test, probe)
+    SELECT * FROM unnest($3::int[], $4::uuid[], $5::text[], $6::uuid[], $7::timestamptz[],
+                         $8::text[], $9::text[], $10::int[], $11::timestamptz[], $12::float8[],
+                         $13::text[], $14::text[], $15::text[], $16::text[], $17::boolean[],
+                         $18::boolean[])
+), gone AS (
     DELETE FROM delivery d USING unnest($1::int[], $2::bigint[]) AS g(integration_id, sequence)
     WHERE d.integration_id = g.integration_id AND d.sequence = g.sequence
     RETURNING d.integration_id

@@ -4,6 +4,10 @@ VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING id, uuid, organization_id, key, name, type, time_zone, status, status_at, last_seen_at,
           metadata, created_at
 
+-- name: tell_created
+-- Devices that register themselves are not told of; one that a person made, intake must know at once.
+SELECT pg_notify('wattwire_config', 'device:' || $1::text)
+
 -- name: find
 SELECT id, uuid, organization_id, key, name, type, time_zone, status, status_at, last_seen_at,
        metadata, created_at

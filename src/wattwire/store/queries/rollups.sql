@@ -1,17 +1,20 @@
+-- name: plan_for_growth
+-- Plans are kept while tables grow: one made for an empty month would read all of it for each bucket.
+SET LOCAL enable_seqscan = off
+
 -- name: take_stale
 -- Buckets that may be computed now, longest waiting first. A day or month need not wait: its hours
 -- have. Their streams are locked until the transaction ends, so that two workers never compute the
--- same stream; those that another one holds are left out. `version` tells a row that was marked again.
+-- same stream; those that another one holds, and those in $7, are left out. `version` tells a row that was marked again.
 WITH due AS MATERIALIZED (
     SELECT stream_id, start, marked_at, xmin::text::bigint AS version FROM stale
-    WHERE bucket = $1::text::"char"
+    WHERE bucket = $1::text::"char" AND stream_id <> ALL($7::int[])
       AND (bucket <> 'h' OR marked_at <= coalesce($2::timestamptz, clock_timestamp()) - $3::interval
                          OR first_marked_at <= coalesce($2::timestamptz, clock_timestamp()) - $4::interval)
-      AND marked_at <= greatest($2::timestamptz, clock_timestamp())
     ORDER BY marked_at, stream_id, start LIMIT $5
 ), held AS MATERIALIZED (
     SELECT stream_id FROM (SELECT DISTINCT stream_id FROM due OFFSET 0) d
-    WHERE $6::int IS NOT NULL
+    WHERE pg_try_advisory_xact_lock($6, stream_id)
 )
 SELECT stream_id, start, version FROM due JOIN held USING (stream_id)
 ORDER BY marked_at, stream_id, start
@@ -35,12 +38,6 @@ SELECT DISTINCT u.stream_id, $1::text::"char", u.start, clock_timestamp(), clock
 FROM unnest($2::int[], $3::timestamptz[]) AS u(stream_id, start)
 ORDER BY 1, 3
 ON CONFLICT (stream_id, bucket, start) DO UPDATE SET marked_at = excluded.marked_at
-
--- name: postpone_stale
--- Set aside the buckets of streams that cannot be computed, for a while.
-UPDATE stale SET marked_at = coalesce($2::timestamptz, clock_timestamp()) + $3::interval,
-                 first_marked_at = coalesce($2::timestamptz, clock_timestamp()) + $3::interval
-WHERE stream_id = ANY($1::int[])
 
 -- name: count_stale
 SELECT bucket::text AS bucket, count(*) AS waiting, min(first_marked_at) AS oldest

@@ -1,0 +1,21 @@
+"""Stories run the whole hub."""
+
+import pytest
+from running_hub import Receiver, RunningHub
+
+
+@pytest.fixture
+async def receiver():
+    """A webhook receiver."""
+    made = await Receiver().start()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def hub(tmp_path):
+    """A running hub, allowed to reach loopback; at the end nothing of it is left running."""
+    made = RunningHub(tmp_path, WEBHOOK_ALLOW="127.0.0.0/8", LOG_LEVEL="warning")
+    await made.start()
+    yield made
+    await made.stop()
