@@ -1,4 +1,4 @@
-"""One real PostgreSQL for all tests: a migrated template database, and a copy of it for each test."""
+"""One real PostgreSQL for all tests: a migrated template, and a copy of it for each test."""
 
 import asyncio
 import itertools

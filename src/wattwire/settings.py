@@ -39,25 +39,35 @@ class Settings(BaseSettings):
     http_port: int = Field(default=8080, ge=0, le=65535, description="API port; 0 picks one.")
     mqtt_host: str = Field(default="127.0.0.1", description="Address the MQTT door listens on.")
     mqtt_port: int = Field(
-        default=1883, ge=0, le=65535, description="MQTT port without TLS, loopback only; 0 picks one."
+        default=1883,
+        ge=0,
+        le=65535,
+        description="MQTT port without TLS, loopback only; 0 picks one.",
     )
-    mqtts_port: int = Field(default=8883, ge=0, le=65535, description="MQTT port with TLS; 0 picks one.")
-    tls_cert_file: Path | None = Field(default=None, description="Certificate chain of the door, PEM.")
+    mqtts_port: int = Field(
+        default=8883, ge=0, le=65535, description="MQTT port with TLS; 0 picks one."
+    )
+    tls_cert_file: Path | None = Field(
+        default=None, description="Certificate chain of the door, PEM."
+    )
     tls_key_file: Path | None = Field(default=None, description="Key of that certificate, PEM.")
     tls_client_ca_file: Path | None = Field(
         default=None, description="CA whose client certificates the door accepts, PEM."
     )
     database_url: SecretStr | None = Field(
-        default=None, description="A PostgreSQL of your own (15 or later) instead of the embedded one."
+        default=None,
+        description="A PostgreSQL of your own (15 or later) instead of the embedded one.",
     )
     nats_url: SecretStr | None = Field(
         default=None, description="A NATS with JetStream of your own instead of the embedded one."
     )
     durability: Durability = Field(
-        default=Durability.FSYNC, description="What an acknowledgement survives: fsync, process, replicated."
+        default=Durability.FSYNC,
+        description="What an acknowledgement survives: fsync, process, replicated.",
     )
     secret_key_file: Path | None = Field(
-        default=None, description="File of the key that seals secrets; default: DATA_DIR/secret.key."
+        default=None,
+        description="File of the key that seals secrets; default: DATA_DIR/secret.key.",
     )
     admin_email: str = Field(default="admin@localhost", description="First owner of the hub.")
     admin_password: SecretStr | None = Field(
@@ -71,28 +81,43 @@ class Settings(BaseSettings):
         default="info", description="Least severe log event that is printed."
     )
     log_max_bytes: int = Field(
-        default=8 * 1024**3, ge=16 * 1024**2, description="Bound of the intake log on disk; full means back-pressure."
+        default=8 * 1024**3,
+        ge=16 * 1024**2,
+        description="Bound of the intake log on disk; full means back-pressure.",
     )
-    mqtt_max_connections: int = Field(default=20_000, ge=1, description="Bound of open MQTT connections.")
+    mqtt_max_connections: int = Field(
+        default=20_000, ge=1, description="Bound of open MQTT connections."
+    )
     mqtt_max_packet_bytes: int = Field(
         default=1024 * 1024, ge=1024, le=268_435_455, description="Largest MQTT packet taken."
     )
     mqtt_max_packets_per_second: int = Field(
-        default=20_000, ge=1, description="Packets per second of one connection before it is slowed."
+        default=20_000,
+        ge=1,
+        description="Packets per second of one connection before it is slowed.",
     )
     webhook_allow: Annotated[tuple[Network, ...], NoDecode] = Field(
-        default=(), description="Networks a webhook may reach although they are private, with commas."
+        default=(),
+        description="Networks a webhook may reach although they are private, with commas.",
     )
     quiet_seconds: float = Field(
-        default=1.0, ge=0, le=3600, description="How long a rollup bucket waits after its last reading."
+        default=1.0,
+        ge=0,
+        le=3600,
+        description="How long a rollup bucket waits after its last reading.",
     )
     quiet_limit_seconds: float = Field(
-        default=30.0, ge=0, le=3600, description="How long a bucket may wait while readings keep coming."
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="How long a bucket may wait while readings keep coming.",
     )
     retention_readings_months: int = Field(
         default=0, ge=0, le=1200, description="Months that readings are kept; 0 keeps them."
     )
-    retention_events_days: int = Field(default=90, ge=1, le=3650, description="Days that events are kept.")
+    retention_events_days: int = Field(
+        default=90, ge=1, le=3650, description="Days that events are kept."
+    )
     retention_attempts_days: int = Field(
         default=30, ge=1, le=3650, description="Days that attempts of deliveries are kept."
     )
@@ -117,4 +142,5 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments win over the environment, which wins over the file."""
+        del dotenv_settings, file_secret_settings
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))

@@ -30,5 +30,16 @@ async def test_measure(bench, owner, reading, capsys):
     for _ in range(50):
         a=time.perf_counter(); items=ar._items(rows,streams,None); b=ar._encode(items); t.append((time.perf_counter()-a)*1000)
     t.sort(); out.append(f"items+encode p50 {t[25]:.1f}")
+    V={
+ "all": """SELECT stream_id, start, "end", count, mean, minimum, maximum, total, difference, first_value, last_value, texts, readings, completeness FROM rollup WHERE stream_id=$1 AND bucket='h' ORDER BY start""",
+ "four": """SELECT start, "end", count, mean, minimum, maximum, readings, completeness FROM rollup WHERE stream_id=$1 AND bucket='h' ORDER BY start""",
+ "block": """SELECT array_agg(start), array_agg("end"), string_agg(array_send(count),''), string_agg(array_send(array_replace(mean,NULL,'NaN')),''), string_agg(array_send(array_replace(minimum,NULL,'NaN')),''), string_agg(array_send(array_replace(maximum,NULL,'NaN')),''), array_agg(readings), array_agg(completeness) FROM (SELECT * FROM rollup WHERE stream_id=$1 AND bucket='h' ORDER BY start) x""",
+    "count": "SELECT count(mean), sum(cardinality(mean)) FROM rollup WHERE stream_id=$1 AND bucket='h'",
+    }
+    for name,q in V.items():
+        t=[]
+        for _ in range(60):
+            a=time.perf_counter(); rr=await bench.pool.fetch(q,sid); t.append((time.perf_counter()-a)*1000)
+        t.sort(); out.append(f"{name} p50 {t[30]:.1f} min {t[0]:.1f}")
     with capsys.disabled():
         print(); print("\n".join(out))

@@ -49,9 +49,7 @@ async def stored(js):
 
 async def test_what_is_released_is_in_the_log(writer, js):
     """A release with True means that the log holds the readings."""
-    assert await released(
-        lambda r: writer.submit(ORGANIZATION, [reading(1), reading(2)], [], 5, r)
-    )
+    assert await released(lambda r: writer.submit(ORGANIZATION, [reading(1), reading(2)], [], 5, r))
 
     (batch,) = await stored(js)
     assert [(ORGANIZATION, SHAPE)] == batch.shapes

@@ -1,13 +1,14 @@
 """The rollups once more, in plain Python, slowly, without anything of the product.
 
-Buckets are found by looking at the local clock every quarter of an hour; hours are added up entry by entry;
-days and months are made of the hours. What is compared with this must agree for every bucket.
+Buckets are found by looking at the local clock every quarter of an hour; hours are added up entry by
+entry; days and months are made of the hours. What is compared with this must agree everywhere.
 """
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -48,7 +49,7 @@ def walk(zone, first, last):
 
 
 def spans(starts):
-    return list(zip(starts, starts[1:], strict=False))
+    return list(pairwise(starts))
 
 
 def entries_of(rows, resets, place):
@@ -71,7 +72,7 @@ def register_hours(entries, hours, detect_resets):
     """Return {hour start: (total, difference, first, last)}."""
     totals, reached = defaultdict(Fraction), set()
     starts = [start for start, _ in hours]
-    for before, entry in zip(entries, entries[1:], strict=False):
+    for before, entry in pairwise(entries):
         gap = entry[0] - before[0]
         if not 0 < gap <= HOUR:
             continue
@@ -94,9 +95,7 @@ def register_hours(entries, hours, detect_resets):
         if not (inside or start in reached or (base and mine)):
             continue
         chain = ([base] if base else []) + mine
-        difference = sum(
-            (rise(a, b, detect_resets) for a, b in zip(chain, chain[1:], strict=False)), Fraction(0)
-        )
+        difference = sum((rise(a, b, detect_resets) for a, b in pairwise(chain)), Fraction(0))
         first = chain[0]
         if mine and mine[0][:2] == (start, 2):
             first = mine[0]

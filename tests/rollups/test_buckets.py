@@ -1,4 +1,4 @@
-"""Hours, days and months in zones of every kind, against the local clock looked at by the minute."""
+"""Hours, days and months in zones of every kind, against the local clock by the minute."""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise

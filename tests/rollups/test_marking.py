@@ -31,7 +31,7 @@ def test_a_reading_marks_its_hour():
 
 
 def test_going_on_marks_the_hours_gone_on_from_and_to():
-    """What lies between a reading and the one before it, within an hour, is shared by their hours."""
+    """What lies between two readings, within an hour, is shared by their hours."""
     assert {"12:00"} == marked("12:10", previous="12:00")
     assert {"11:00", "12:00"} == marked("12:10", previous="11:10")
     assert {"12:00"} == marked("12:10", previous="11:09")

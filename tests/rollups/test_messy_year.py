@@ -66,7 +66,7 @@ class Data:
         self.registers = [100.0, 5e6]
 
     def reading(self):
-        """A reading whose registers go on, fall now and then, and are missing: one of them mostly."""
+        """A reading whose registers go on, fall now and then, and are missing, one mostly."""
         dice = self.dice
         for i in range(2):
             self.registers[i] += dice.uniform(0, 10) if dice.random() < 0.9 else 0.0

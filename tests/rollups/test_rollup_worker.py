@@ -94,14 +94,14 @@ async def test_one_stream_that_cannot_be_computed_harms_no_other(make_meter, poo
 async def test_it_goes_on_after_the_database_cut_it_off(make_meter, pool, database_url):
     """A connection that is lost costs a pause, not the worker."""
     meter = await make_meter(kinds=("interval",))
-    outside = await asyncpg.connect(database_url)
+    outside, cutter = [await asyncpg.connect(database_url) for _ in range(2)]
 
     async def cut(_connection, _changed):
         if cuts:
             cuts.pop()
-            await outside.execute(
+            await cutter.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "WHERE application_name = 'wattwire-hub' AND datname = current_database()"
             )
 
     cuts = [1]
@@ -112,3 +112,4 @@ async def test_it_goes_on_after_the_database_cut_it_off(make_meter, pool, databa
             await until(lambda: outside.fetchval("SELECT count(*) = 3 FROM rollup"))
     finally:
         await outside.close()
+        await cutter.close()

@@ -178,5 +178,7 @@ async def until(condition, seconds=60, what=""):
             while not (value := await condition()):
                 await asyncio.sleep(0.1)
     except TimeoutError:
-        raise AssertionError(f"did not become true in {seconds} s: {what} (last: {value})") from None
+        raise AssertionError(
+            f"did not become true in {seconds} s: {what} (last: {value})"
+        ) from None
     return value

@@ -79,7 +79,14 @@ async def load(meters, stop):
 
 async def prepare(hub, receiver):
     login = await hub.command(
-        "mqtt-credential", "create", "--username", "meters", "--topic", "chaos/+", "--format", "json"
+        "mqtt-credential",
+        "create",
+        "--username",
+        "meters",
+        "--topic",
+        "chaos/+",
+        "--format",
+        "json",
     )
     async with hub.api() as api:
         made = await api.post(

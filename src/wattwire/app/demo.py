@@ -1,4 +1,4 @@
-"""What `serve --demo` adds: a simulated fleet, and a receiver that shows what is delivered to it."""
+"""What `serve --demo` adds: a simulated fleet, and a receiver that shows what arrives."""
 
 import asyncio
 import contextlib

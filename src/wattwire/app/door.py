@@ -61,9 +61,7 @@ class DoorHub:
         del client_id
         return await self._logins.find(username, password, certificate_sha256)
 
-    def publish(
-        self, principal: Principal, topic: str, payload: bytes, release: Release
-    ) -> None:
+    def publish(self, principal: Principal, topic: str, payload: bytes, release: Release) -> None:
         """Take a message: into the log when it can be understood, into the quarantine otherwise."""
         now = time.time_ns() // 1000
         try:
@@ -97,7 +95,12 @@ class DoorHub:
             release(True)  # nothing to keep: a command, a host's STATE
 
     def _refuse(
-        self, principal: Principal, topic: str, payload: bytes, error: RefusedError, release: Release
+        self,
+        principal: Principal,
+        topic: str,
+        payload: bytes,
+        error: RefusedError,
+        release: Release,
     ) -> None:
         origin = Origin("mqtt", principal.format, topic, principal.credential_id)
         self._intake.refuse(principal.organization_id, origin, payload, error, release)
@@ -113,9 +116,7 @@ class DoorHub:
         if len(self._loading) >= MAX_LOADING:
             release(False)
             return
-        task = asyncio.create_task(
-            self._load_and_read(principal, topic, payload, missing, release)
-        )
+        task = asyncio.create_task(self._load_and_read(principal, topic, payload, missing, release))
         self._loading.add(task)
         task.add_done_callback(self._loading.discard)
 

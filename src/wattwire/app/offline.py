@@ -1,4 +1,4 @@
-"""Messages kept for MQTT clients that are away: a JetStream stream, one subject for each session."""
+"""Messages kept for MQTT clients that are away: a JetStream stream, a subject per session."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -52,7 +52,9 @@ class OfflineMessages:
         else:
             await self._js.update_stream(config)
 
-    async def append(self, credential_id: int, client_id: str, messages: Sequence[Outgoing]) -> None:
+    async def append(
+        self, credential_id: int, client_id: str, messages: Sequence[Outgoing]
+    ) -> None:
         """Keep messages after those kept before; returns once they are durable."""
         body = msgspec.msgpack.encode([tuple(message) for message in messages])
         await self._js.publish(_subject(credential_id, client_id), body, stream=STREAM)

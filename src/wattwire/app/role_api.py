@@ -11,8 +11,8 @@ from wattwire.app.pulse import Heard
 from wattwire.app.roles import Stage
 from wattwire.app.status import Status
 from wattwire.app.testing import IntegrationTester
-from wattwire.integrations import TYPES as INTEGRATION_TYPES
 from wattwire.intake.writer import LogUnavailableError
+from wattwire.integrations import TYPES as INTEGRATION_TYPES
 from wattwire.model import Decoded
 from wattwire.sources import TYPES as SOURCE_TYPES
 from wattwire.sources.routing import Publisher, TopicDecoder
@@ -42,7 +42,11 @@ async def start(stage: Stage) -> None:
     app = create_app(hub)
     kit.watch.subscribe(app.state.face.tokens.forget)
     served = await stage.stack.enter_async_context(
-        serve(app, host=settings.http_host, port=stage.orders.ports.get("http_port", settings.http_port))
+        serve(
+            app,
+            host=settings.http_host,
+            port=stage.orders.ports.get("http_port", settings.http_port),
+        )
     )
     stage.watch("api_server", served.task)
     stage.ports |= {"http_port": served.port}
@@ -76,5 +80,9 @@ class Redecoder:
         # of them is refused again, and births themselves can be fed back.
         decoder = TopicDecoder()
         return decoder.decode(
-            origin.format, origin.topic, entry.raw, Publisher(organization_id, zone_of), time.time_ns() // 1000
+            origin.format,
+            origin.topic,
+            entry.raw,
+            Publisher(organization_id, zone_of),
+            time.time_ns() // 1000,
         )

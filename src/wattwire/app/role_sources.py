@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -44,7 +45,7 @@ class SourceIntake:
         *,
         statuses: Sequence[StatusChange] = (),
     ) -> None:
-        """Take readings; return once they are durable. Raises RefusedError for the first faulty one."""
+        """Take readings; return once they are durable. Raises RefusedError for a faulty one."""
         await self._intake.check_loading(organization_id, readings, time.time_ns() // 1000)
         await self._intake.accept(organization_id, readings, statuses=statuses)
 
@@ -112,7 +113,7 @@ class SourceRunner:
         for name in held - self._running.keys():
             row, worker = wanted[name]
             task = asyncio.create_task(
-                keep(f"source {row.name}", lambda r=row, w=worker: self._work(r, w), kit.health)
+                keep(f"source {row.name}", partial(self._work, row, worker), kit.health)
             )
             self._running[name] = (row, task)
 

@@ -34,7 +34,13 @@ def address_of(subject: str) -> tuple[UUID, str]:
 
 
 async def send(
-    client: Any, organization_id: UUID, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False
+    client: Any,
+    organization_id: UUID,
+    topic: str,
+    payload: bytes,
+    *,
+    qos: int = 1,
+    retain: bool = False,
 ) -> None:
     """Give a message to the subscribers at every door."""
     await client.publish(subject_of(organization_id, topic), pack(payload, qos=qos, retain=retain))

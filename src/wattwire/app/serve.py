@@ -63,7 +63,13 @@ def serve(
     configure_logs(settings.log_level, process="serve")
     try:
         asyncio.run(_serve(settings, roles, demo=demo, ready_file=ready_file))
-    except (StartError, EngineError, DatabaseError, NatsUnreachableError, ChildFailedError) as error:
+    except (
+        StartError,
+        EngineError,
+        DatabaseError,
+        NatsUnreachableError,
+        ChildFailedError,
+    ) as error:
         print(f"wattwire: {error}", file=sys.stderr)  # noqa: T201 - the answer to a command
         return 1
     return 0
@@ -102,7 +108,7 @@ async def _start(
     await _check_engines(places)
     await _migrate(places.database_url)
     owner = await ensure_owner(places.database_url, settings)
-    key_file = settings.secret_key_file or folder.secret_key
+    key_file = folder.path / (settings.secret_key_file or folder.secret_key)
     Sealer.open(key_file)
     certificates = _certificates(settings, folder)
     ports = await _start_children(settings, roles, places, key_file, certificates, stack)
@@ -130,7 +136,13 @@ async def _check_engines(places: Places) -> None:
 async def _migrate(database_url: str) -> None:
     try:
         await migrate(database_url)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
+    except (
+        OSError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        TimeoutError,
+        ValueError,
+    ) as error:
         raise DatabaseError(
             f"PostgreSQL cannot be used: {error or type(error).__name__}"
         ) from error
@@ -139,7 +151,10 @@ async def _migrate(database_url: str) -> None:
 def _certificates(settings: Settings, folder: DataDir) -> Certificates:
     if settings.tls_cert_file is not None and settings.tls_key_file is not None:
         return Certificates(
-            ca=settings.tls_cert_file, server=settings.tls_cert_file, key=settings.tls_key_file, renewed=False
+            ca=settings.tls_cert_file,
+            server=settings.tls_cert_file,
+            key=settings.tls_key_file,
+            renewed=False,
         )
     return ensure_certificates(folder.tls)
 
@@ -164,7 +179,7 @@ async def _start_children(
             settings=told,
             database_url=places.database_url,
             nats_url=places.nats_url,
-            secret_key_file=str(key_file.absolute()),
+            secret_key_file=str(key_file),
             ports={},
             info={
                 "ca_file": str(certificates.ca.absolute()),
@@ -184,7 +199,7 @@ async def _start_children(
 def _groups(settings: Settings, roles: Sequence[str]) -> list[tuple[str, ...]]:
     """Return which roles share a process, leaving out those that are not played here."""
     if unknown := set(roles) - set(ROLES):
-        raise StartError(f"there is no role {sorted(unknown)[0]}; there are {', '.join(ROLES)}")
+        raise StartError(f"there is no role {min(unknown)}; there are {', '.join(ROLES)}")
     cores = os.cpu_count() or 1
     wanted = settings.processes
     if wanted == 1 or (wanted == 0 and cores == 1):
@@ -244,10 +259,8 @@ def _greet(settings: Settings, running: Running) -> None:
     if running.demo_token:
         lines += [
             f"  Token       {running.demo_token}",
-            "  Look        curl -H 'Authorization: Bearer TOKEN' "
-            f"{info['http_url']}/api/v1/devices",
-            "  A simulated fleet is reporting; its readings are being delivered to a receiver "
-            "inside this demonstration.",
+            f"  Look        curl -H 'Authorization: Bearer TOKEN' {info['http_url']}/api/v1/devices",
+            "A simulated fleet reports; what it causes is delivered to a receiver in this process.",
         ]
     lines.append("  Stop        Ctrl-C")
     print("\n".join(line for line in lines if line), flush=True)  # noqa: T201 - as its docstring says

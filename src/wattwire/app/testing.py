@@ -91,8 +91,6 @@ def _probe(plan: Plan) -> Message:
 
 def _result(plan: Plan, message: Message, outcome: Outcome, duration_ms: float) -> TestResult:
     if isinstance(outcome, Delivered):
-        return TestResult(
-            "delivered", "", outcome.receipt, duration_ms, message.id, plan.address
-        )
+        return TestResult("delivered", "", outcome.receipt, duration_ms, message.id, plan.address)
     name = "retry" if isinstance(outcome, Retry) else "rejected"
     return TestResult(name, outcome.reason, "", duration_ms, message.id, plan.address)

@@ -40,11 +40,13 @@ def _implausible(index: int, time: int, latest: int) -> RefusedError:
         said = to_instant(time).isoformat()
     except OverflowError:
         said = f"{time} µs"
-    return RefusedError(f"the time {said} is not plausible: it must be {bounds}", f"readings[{index}]")
+    return RefusedError(
+        f"the time {said} is not plausible: it must be {bounds}", f"readings[{index}]"
+    )
 
 
 def find_shape_fault(shape: Shape) -> RefusedError | None:
-    """Return what is wrong with a device key, a path or channel names, or None. Remember the answer."""
+    """Return what is wrong with a device key, a path or channel names, or None."""
     if not 1 <= len(shape.device) <= MAX_PATH or "\x00" in shape.device:
         return RefusedError("a device key has 1 to 255 characters and no NUL", "device")
     if not 1 <= len(shape.stream) <= MAX_PATH or "\x00" in shape.stream:

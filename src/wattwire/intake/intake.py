@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -32,10 +33,14 @@ class Directory(Protocol):
 class Origin(Protocol):
     """Where a message came from, for the quarantine."""
 
-    source: str
-    format: str
-    topic: str
-    credential_id: int | None
+    @property
+    def source(self) -> str: ...  # noqa: D102 - as the columns of table quarantine
+    @property
+    def format(self) -> str: ...  # noqa: D102
+    @property
+    def topic(self) -> str: ...  # noqa: D102
+    @property
+    def credential_id(self) -> int | None: ...  # noqa: D102
 
 
 class IntakeFigures:
@@ -56,13 +61,15 @@ class Intake:
         self.figures = IntakeFigures()
 
     def check(self, organization_id: UUID, readings: Sequence[Reading], now: int) -> None:
-        """Raise RefusedError for the first fault, LookupError when a device must be loaded first."""
+        """Raise RefusedError for the first fault, LookupError when a device must be loaded."""
         for shape in {id(r.shape): r.shape for r in readings}.values():
             fault = self._shape_fault(shape)
             if fault is not None:
                 raise fault
             if not self._directory.takes(organization_id, shape.device):
-                raise RefusedError("this device is not known, and unknown ones are not taken", "device")
+                raise RefusedError(
+                    "this device is not known, and unknown ones are not taken", "device"
+                )
         fault = find_fault(readings, now)
         if fault is not None:
             raise fault
@@ -76,14 +83,10 @@ class Intake:
             self._sound[shape] = fault = find_shape_fault(shape)
             return fault
 
-    def submit(
-        self, organization_id: UUID, decoded: Decoded, now: int, release: Release
-    ) -> None:
+    def submit(self, organization_id: UUID, decoded: Decoded, now: int, release: Release) -> None:
         """Hand checked readings to the log; `release(durable)` follows once."""
         self.figures.taken += 1
-        self._writer.submit(
-            organization_id, decoded.readings, decoded.statuses, now, release
-        )
+        self._writer.submit(organization_id, decoded.readings, decoded.statuses, now, release)
 
     def refuse(
         self,
@@ -124,21 +127,29 @@ class Intake:
         waiting = []
         for index, chunk in enumerate(chunks):
             said = Decoded(readings=chunk, statuses=statuses if index == 0 else ())
-            waiting.append(self._durable(lambda r, s=said: self.submit(organization_id, s, now, r)))
+            waiting.append(self._durable(partial(self.submit, organization_id, said, now)))
         await asyncio.gather(*waiting)
 
     async def keep(
-        self, organization_id: UUID, origin: Origin, raw: bytes, error: RefusedError, *, device: str = ""
+        self,
+        organization_id: UUID,
+        origin: Origin,
+        raw: bytes,
+        error: RefusedError,
+        *,
+        device: str = "",
     ) -> None:
         """Like `refuse`; return once it is durable. Raises LogUnavailableError."""
         await self._durable(
-            lambda r: self.refuse(organization_id, origin, raw, error, r, device=device)
+            partial(self.refuse, organization_id, origin, raw, error, device=device)
         )
 
     def _durable(self, hand_over: Callable[[Release], None]) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._writer.overloaded:
-            future.set_exception(LogUnavailableError(self._writer.figures.fault or "too much waits"))
+            future.set_exception(
+                LogUnavailableError(self._writer.figures.fault or "too much waits")
+            )
             return future
 
         def release(durable: bool) -> None:  # noqa: FBT001 - the signature of Release

@@ -99,9 +99,7 @@ class LogWriter:
 
     def submit_refused(self, entry: log_batch.QuarantineEntry, release: Release) -> None:
         """Take something for the quarantine."""
-        target = self._open(
-            partition_of(entry.organization_id, entry.device_key, self._partitions)
-        )
+        target = self._open(partition_of(entry.organization_id, entry.device_key, self._partitions))
         target.batch.quarantine.append(entry)
         self._close(target, len(entry.raw) + 200, release)
 

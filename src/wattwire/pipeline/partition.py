@@ -180,9 +180,7 @@ class Partition:
         changed = await self._write_rows(connection, piece) if piece.rows else []
         if piece.quarantine:
             await readings.insert_quarantine(connection, piece.quarantine)
-        integrations = await self._effects.cause(
-            connection, piece, changed, now=datetime.now(UTC)
-        )
+        integrations = await self._effects.cause(connection, piece, changed, now=datetime.now(UTC))
         self.figures.changed += len(changed)
         return Stored(frozenset(integrations), bool(changed))
 

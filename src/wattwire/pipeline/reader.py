@@ -45,9 +45,7 @@ class LogReader:
         self._serials = itertools.count()
         self._waiting: dict[str, int] = {}  # open request -> messages still to come
         self._queue: asyncio.Queue[LogMessage | Exception] = asyncio.Queue()
-        self._request = msgspec.json.encode(
-            {"batch": PULL, "expires": int(EXPIRES_SECONDS * 1e9)}
-        )
+        self._request = msgspec.json.encode({"batch": PULL, "expires": int(EXPIRES_SECONDS * 1e9)})
 
     async def subscribe(self) -> Any:
         """Listen for answers to the requests."""
@@ -70,7 +68,7 @@ class LogReader:
         self._queue.put_nowait(LogMessage(_sequence_of(message.reply), message.data))
 
     def _count_down(self) -> None:
-        """A batch came: it belongs to the oldest request, because the log answers them in order."""
+        """Count a batch for the oldest request: the log answers them in order."""
         request = next(iter(self._waiting), None)
         if request is not None:
             self._waiting[request] -= 1
@@ -147,6 +145,4 @@ async def trim_log(client: Any, partition: int, stored: int, *, only_partition: 
     request: dict[str, Any] = {"seq": stored + 1}
     if not only_partition:
         request["filter"] = subject_of(partition)
-    await client.request(
-        f"$JS.API.STREAM.PURGE.{STREAM}", msgspec.json.encode(request), timeout=10
-    )
+    await client.request(f"$JS.API.STREAM.PURGE.{STREAM}", msgspec.json.encode(request), timeout=10)

@@ -22,8 +22,8 @@ class Stream:
     """A stored stream, as the pipeline knows it."""
 
     __slots__ = (
-        "channels", "device_id", "device_key", "device_name", "device_type", "hour", "id", "last_time",
-        "organization_id", "path", "shift", "telemetry", "telemetry_version", "zone",
+        "channels", "device_id", "device_key", "device_name", "device_type", "hour", "id",
+        "last_time", "organization_id", "path", "shift", "telemetry", "telemetry_version", "zone",
     )  # fmt: skip
 
     def __init__(self, organization_id: UUID, shape: Shape, row: StreamRow) -> None:

@@ -90,9 +90,7 @@ def build(reached: int, batches: Sequence[log_batch.LogBatch], recall: Recall) -
     return result
 
 
-def _add_rows(
-    result: Slice, batch: log_batch.LogBatch, places: Sequence[Place | None]
-) -> None:
+def _add_rows(result: Slice, batch: log_batch.LogBatch, places: Sequence[Place | None]) -> None:
     rows = result.rows
     received_micros, received_at = -1, EPOCH
     for place in places:

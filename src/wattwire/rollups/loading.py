@@ -198,7 +198,7 @@ def _times_of(rows: Rows, place: int) -> Instants:
 
 
 def _is_dense(loaded: Loaded, place: int) -> bool:
-    """Tell whether the register's values around the run's start are those of the nearest readings."""
+    """Tell whether the nearest readings around the run's start have the register's values there."""
     rows, start = loaded.rows, loaded.run.bounds[0]
     first = int(np.searchsorted(rows.times, start, "left"))
     beside = slice(max(first - 1, 0), first + 1)

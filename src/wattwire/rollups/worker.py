@@ -77,16 +77,19 @@ class RollupWorker:
         worked = self._holds() and await self.work_through()
         if not worked:
             # Looking costs more the more is waiting to become quiet: at most a tenth of the time.
-            await self._rest(max(self._poll_seconds, 9 * (time.monotonic() - began)))
+            await self._rest(9 * (time.monotonic() - began))
 
-    async def _rest(self, seconds: float) -> None:
+    async def _rest(self, least_seconds: float) -> None:
+        """Wait until it is worth looking again: after the poll time, or a little after a wake."""
+        seconds = max(self._poll_seconds, least_seconds)
         try:
             await asyncio.wait_for(self.wake.wait(), timeout=seconds)
         except TimeoutError:
             return
         self.wake.clear()
         # Whoever wakes us has just marked something, which is due only after the quiet time.
-        await asyncio.sleep(min(self._poll_seconds, self._patience.quiet.total_seconds()))
+        quiet = self._patience.quiet.total_seconds()
+        await asyncio.sleep(max(least_seconds, min(self._poll_seconds, quiet)))
 
     async def work_through(self) -> bool:
         """Compute what is due: hours, then days, then months; tell whether there was anything."""

@@ -51,8 +51,16 @@ async def open_pool(url: str, *, size: int = 8, role: str = "hub") -> AsyncItera
             init=prepare_connection,
             server_settings={"application_name": f"wattwire-{role}", "timezone": "UTC"},
         )
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
-        raise DatabaseError(f"PostgreSQL does not answer: {error or type(error).__name__}") from error
+    except (
+        OSError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        TimeoutError,
+        ValueError,
+    ) as error:
+        raise DatabaseError(
+            f"PostgreSQL does not answer: {error or type(error).__name__}"
+        ) from error
     try:
         yield pool
     finally:
@@ -83,7 +91,8 @@ async def migrate(url: str) -> list[str]:
 
 async def _apply_missing(connection: Any) -> list[str]:
     await connection.execute(
-        "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        "CREATE TABLE IF NOT EXISTS migration "
+        "(name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
     )
     applied = {row["name"] for row in await connection.fetch("SELECT name FROM migration")}
     files = {path.stem: path for path in sorted(MIGRATIONS.glob("*.sql"))}

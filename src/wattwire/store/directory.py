@@ -64,6 +64,7 @@ class Directory:
 
     def forget(self, table: str, key: str) -> None:
         """Follow a configuration change."""
+        del key
         if table in {"*", "organization"}:
             self._registers.clear()
         if table in {"*", "device"}:

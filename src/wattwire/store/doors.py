@@ -46,7 +46,9 @@ async def list_retained(db: Any) -> list[Any]:
     return rows
 
 
-async def save_retained(db: Any, organization_id: UUID, topic: str, payload: bytes, qos: int) -> None:
+async def save_retained(
+    db: Any, organization_id: UUID, topic: str, payload: bytes, qos: int
+) -> None:
     """Keep the retained message of a topic; an empty payload deletes it."""
     if payload:
         await db.execute(_SQL.save_retained, organization_id, topic, payload, qos)

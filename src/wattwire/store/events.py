@@ -13,7 +13,8 @@ from wattwire.store.queries import load
 
 _SQL: Final = load("events")
 _EVENT_COLUMNS: Final = (
-    "id", "created_at", "organization_id", "topic", "device_id", "stream", "time", "severity", "data",
+    "id", "created_at", "organization_id", "topic", "device_id", "stream", "time", "severity",
+    "data",
 )  # fmt: skip
 _encode: Final = msgspec.json.Encoder().encode
 

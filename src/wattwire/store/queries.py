@@ -16,7 +16,7 @@ _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 @cache
 def load(file: str) -> SimpleNamespace:
-    """Return the statements of `queries/FILE.sql` as attributes. Raises ValueError for a repeated name."""
+    """Return the statements of `queries/FILE.sql`. Raises ValueError for a repeated name."""
     parts = _NAME.split((FOLDER / f"{file}.sql").read_text(encoding="utf-8"))
     names, bodies = parts[1::2], parts[2::2]
     if len(set(names)) != len(names):

@@ -1,4 +1,4 @@
-"""Devices, streams and channels as intake and pipeline need them: found or registered by the batch."""
+"""Devices, streams and channels for intake and pipeline: found or registered by the batch."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -76,9 +76,7 @@ async def find_devices(
     connection: Any, wanted: Sequence[tuple[UUID, str]]
 ) -> dict[tuple[UUID, str], tuple[int, str]]:
     """Return (id, time zone) of those of the wanted (organization, key) that exist."""
-    rows = await connection.fetch(
-        _SQL.find_devices, [o for o, _ in wanted], [k for _, k in wanted]
-    )
+    rows = await connection.fetch(_SQL.find_devices, [o for o, _ in wanted], [k for _, k in wanted])
     return {wanted[row["wanted"] - 1]: (row["id"], row["time_zone"]) for row in rows}
 
 

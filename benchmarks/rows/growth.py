@@ -1,0 +1,145 @@
+"""The cost of a message as the installation grows: it should stay flat."""
+
+import asyncio
+import time
+
+from benchmarks.hub import hub
+from benchmarks.loading import load
+from benchmarks.report import Figure, Row
+from benchmarks.rows.ingest import SETTLE_SECONDS, STALE, STORED, TOPIC
+from benchmarks.usage import metered
+
+BATCH = 500_000
+
+
+async def _cost(running, login, messages, devices, start_ms):
+    """CPU microseconds of the whole tree per message, and the rate until all is stored."""
+    before, _ = await running.until(STORED, 0, 0)
+    async with metered(running.pid) as meter:
+        started = time.perf_counter()
+        figures = await load(
+            running.info["mqtt_port"],
+            **login,
+            messages=messages,
+            devices=devices,
+            start_ms=start_ms,
+        )
+        await running.until(STORED, before + figures["acked"], SETTLE_SECONDS)
+        took = time.perf_counter() - started
+        await running.until(STALE, 1, SETTLE_SECONDS)
+        usage = meter.usage()
+    return usage.cpu_seconds / figures["acked"] * 1e6, figures["acked"] / took, usage
+
+
+def _now_ms(back_seconds):
+    return (int(time.time()) - back_seconds) * 1000
+
+
+def _row(name, what, costs):
+    """The first size is the yardstick of the last."""
+    (_, (least, *_)), *_, (_, (most, _, usage)) = costs
+    return Row(
+        name,
+        what,
+        Figure("cost at the largest beside the smallest", most / least, "x", usage),
+        2.0,
+        1.3,
+        better="less",
+        also=[
+            Figure(label, cost, "µs CPU/message", note=f"{rate:,.0f} msg/s")
+            for label, (cost, rate, _usage) in costs
+        ],
+    )
+
+
+async def devices(options):
+    """CPU per message with 10, 1,000 and 100,000 devices, each known before, rollups included."""
+    sizes = (10, 1_000, 10_000) if options.quick else (10, 1_000, 100_000)
+    messages = 20_000 if options.quick else 200_000
+    costs = []
+    for size in sizes:
+        async with hub() as running:
+            username, password = running.login("sparkplug_b", TOPIC)
+            login = {"username": username, "password": password}
+            await load(  # every device once: they register
+                running.info["mqtt_port"],
+                **login,
+                messages=max(size, 3200),
+                devices=size,
+                start_ms=_now_ms(7200),
+            )
+            await running.until("SELECT count(*) FROM device", size, SETTLE_SECONDS)
+            await running.until(STALE, 1, SETTLE_SECONDS)
+            cost = await _cost(running, login, messages, size, _now_ms(3600))
+            costs.append((f"{size:,} devices", cost))
+    return _row("growth_devices", devices.__doc__, costs)
+
+
+async def integrations(options):
+    """CPU per message with 1, 100 and 1,000 integrations that ask for other things."""
+    sizes = (1, 100) if options.quick else (1, 100, 1_000)
+    messages = 20_000 if options.quick else 200_000
+    costs = []
+    async with hub() as running:
+        username, password = running.login("sparkplug_b", TOPIC)
+        login = {"username": username, "password": password}
+        await load(running.info["mqtt_port"], **login, messages=3_200)
+        made = 0
+        for turn, size in enumerate(sizes):
+            while made < size:
+                await running.post("/api/v1/integrations", _other(made))
+                made += 1
+            await asyncio.sleep(5)
+            cost = await _cost(running, login, messages, 320, _now_ms(36_000 - turn * 5_000))
+            costs.append((f"{size:,} integrations", cost))
+    return _row("growth_integrations", integrations.__doc__, costs)
+
+
+def _other(number):
+    return {
+        "type": "webhook",
+        "name": f"other {number}",
+        "topics": ["device.alert", "device.telemetry"],
+        "stream_patterns": [f"/other/{number}/**"],
+        "settings": {"url": f"http://127.0.0.1:9/{number}"},
+        "enabled": True,
+    }
+
+
+async def readings(options):
+    """CPU per message with no and with a million stored readings (100 million with --full)."""
+    stored = 100_000_000 if options.full else 200_000 if options.quick else 1_000_000
+    messages = 20_000 if options.quick else 200_000
+    costs = []
+    async with hub() as running:
+        username, password = running.login("sparkplug_b", TOPIC)
+        login = {"username": username, "password": password}
+        await load(running.info["mqtt_port"], **login, messages=3_200)
+        costs.append(("empty", await _cost(running, login, messages, 320, _now_ms(36_000))))
+        await _fill(running, stored)
+        cost = await _cost(running, login, messages, 320, _now_ms(30_000))
+        costs.append((f"{stored:,} readings more", cost))
+    return _row("growth_readings", readings.__doc__, costs)
+
+
+async def _fill(running, count):
+    """Put readings of the known streams into this month's and older partitions, by SQL alone.
+
+    They go one second apart into the past, below what the load writes, spread over all streams.
+    """
+    async with running.database() as database:
+        streams = await database.fetchval("SELECT count(*) FROM stream")
+        oldest = await database.fetchval("SELECT min(time) FROM reading")
+        month_start = await database.fetchval("SELECT date_trunc('month', $1::timestamptz)", oldest)
+        step = min(1.0, (oldest - month_start).total_seconds() / (count / streams + 1))
+        for first in range(0, count, BATCH):
+            await database.execute(
+                "INSERT INTO reading (stream_id, time, received_at, quality, values) "
+                "SELECT s.id, $1::timestamptz - make_interval(secs => $2 * (1 + n)), now(), 192, "
+                "array_fill(1.5::float8, ARRAY[12]) "
+                "FROM generate_series($3::bigint, $4::bigint) AS n, stream AS s "
+                "ON CONFLICT DO NOTHING",
+                *(oldest, step, first // streams, (first + BATCH) // streams - 1),
+                timeout=3600,
+            )
+        await database.execute("ANALYZE reading", timeout=3600)
