@@ -1,6 +1,6 @@
 """`python -m benchmarks`: measure, print, keep.
 
-    python -m benchmarks [--quick] [--full] [--only NAME …] [--out FILE] [--list]
+python -m benchmarks [--quick] [--full] [--only NAME …] [--out FILE] [--list]
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.report import Figure, Row, print_row, write
+from benchmarks.report import ALONE, Figure, Row, print_row, write
 from benchmarks.rows import ROWS
 from benchmarks.yardsticks import YARDSTICKS
 
@@ -48,7 +48,7 @@ async def _measure(name, options):
     """Measure one row; what goes wrong becomes its note, and the others are still measured."""
     if name in YARDSTICKS:
         figure = await YARDSTICKS[name](options)
-        return Row(name, "a yardstick by itself", figure)
+        return Row(name, ALONE, figure)
     try:
         return await ROWS[name](options)
     except Exception as error:  # noqa: BLE001 - a row that fails must not hide the others
@@ -77,7 +77,7 @@ def main():
         for name, row in ROWS.items():
             print(f"{name:<22} {row.__doc__}")
         for name in YARDSTICKS:
-            print(f"{name:<22} a yardstick by itself")
+            print(f"{name:<22} {ALONE}")
         return 0
     return asyncio.run(run(options))
 

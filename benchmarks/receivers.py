@@ -1,9 +1,9 @@
 """Fast receivers with canned answers, in a process of their own.
 
-    python -m benchmarks.receivers webhook|sqs
+    python -m benchmarks.receivers webhook|sqs|influx
 
 Prints its port. `GET /figures` tells how many messages arrived, and when the first and the last.
-The raw protocol parser answers far faster than any web framework, so that it is not what is measured.
+The raw parser answers far faster than any web framework, so that it is not what is measured.
 """
 
 import asyncio
@@ -21,6 +21,9 @@ from benchmarks.hub import ROOT
 
 class Figures:
     def __init__(self):
+        self.reset()
+
+    def reset(self):
         self.requests = self.messages = 0
         self.first = self.last = 0.0
 
@@ -42,7 +45,13 @@ def _sqs(body):
     return len(entries), json.dumps({"Successful": taken, "Failed": []}).encode()
 
 
+def _influx(body):
+    """Take line protocol, one point a line."""
+    return body.count(b"\n") + (not body.endswith(b"\n")), b""
+
+
 KINDS = {
+    "influx": (_influx, b"application/json"),
     "webhook": (_webhook, b"application/json"),
     "sqs": (_sqs, b"application/x-amz-json-1.0"),
 }
@@ -81,11 +90,15 @@ class Receiver(asyncio.Protocol):
     def _reply(self, head, body):
         if head.startswith(b"get /figures"):
             answer = json.dumps(self._figures.__dict__).encode()
+        elif head.startswith(b"get /reset"):
+            self._figures.reset()
+            answer = b"{}"
         else:
             count, answer = self._answer(body)
             self._figures.count(count)
         self._transport.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
+            (b"HTTP/1.1 200 OK" if answer else b"HTTP/1.1 204 No Content")
+            + b"\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
             % (self._content_type, len(answer), answer)
         )
 
@@ -107,7 +120,14 @@ class Target:
     url: str
 
     async def figures(self):
-        async with aiohttp.ClientSession() as session, session.get(f"{self.url}figures") as answer:
+        return await self._get("figures")
+
+    async def reset(self):
+        """Count from zero again."""
+        await self._get("reset")
+
+    async def _get(self, name):
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}{name}") as answer:
             return json.loads(await answer.text())
 
     async def until(self, messages, seconds):

@@ -5,6 +5,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+ALONE = "a yardstick by itself"
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -83,7 +85,8 @@ def print_row(row):
     """Print a row as soon as it is measured."""
     goal = f"floor {number(row.floor)}, aim {number(row.aim)}" if row.floor is not None else ""
     print(f"\n{row.name}: {row.what}")
-    lines = [("wattwire", row.figure, f"{goal}  {row.verdict}".strip())]
+    label = "wattwire" if row.what != ALONE else row.name
+    lines = [(label, row.figure, f"{goal}  {row.verdict}".strip())]
     lines += [("  " + figure.name, figure, "") for figure in row.also]
     lines += [("beside it: " + figure.name, figure, "") for figure in row.yardsticks]
     for label, figure, goal_text in lines:

@@ -67,6 +67,8 @@ class Meter:
         self._peak = max(self._peak, pss_mb(processes))
 
     def usage(self):
+        """What was used since the start until now."""
+        self.sample()
         spent = sum(self._last.values()) - sum(self._first.values())
         return Usage(round(spent, 3), round(time.perf_counter() - self._started, 3), self._peak)
 
@@ -85,4 +87,3 @@ async def metered(pid):
         yield meter
     finally:
         sampling.cancel()
-        meter.sample()

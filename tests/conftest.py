@@ -83,7 +83,7 @@ def nats_url(tmp_path_factory):
     engine = EmbeddedNats(
         Path(tmp_path_factory.mktemp("nats")),
         durability=Durability.PROCESS,
-        max_store_bytes=1024**3,
+        max_store_bytes=64 * 1024**3,
     )
     with asyncio.Runner() as runner:
         runner.run(engine.start())

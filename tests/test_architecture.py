@@ -24,8 +24,9 @@ MAY_IMPORT = {
     "sources": {"formats", "mqtt"},
     "simulate": {"formats", "mqtt", "sources"},
     "api": {"formats", "integrations", "mqtt", "settings", "sources", "store", "rollups"},
-    "cli": {"api", "app", "engines", "formats", "integrations", "settings", "simulate", "sources",
-            "store", "delivery"},
+    "reference": {"api", "formats", "integrations", "settings", "sources"},
+    "cli": {"api", "app", "engines", "formats", "integrations", "reference", "settings",
+            "simulate", "sources", "store", "delivery"},
 }  # fmt: skip
 
 

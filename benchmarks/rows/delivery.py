@@ -119,13 +119,11 @@ async def aggregate_latency(options):
     )
 
 
-async def _drained(options, kind, body_of, count):
+async def _drained(kind, body_of, count):
     """Let a backlog build up for a paused integration, resume it, and time the receiver."""
     async with hub() as running, receiver(kind) as target:
         username, password = running.login("sparkplug_b", "spBv1.0/pm500/#")
-        made = await running.post(
-            "/api/v1/integrations", body_of(target) | {"enabled": False}
-        )
+        made = await running.post("/api/v1/integrations", body_of(target) | {"enabled": False})
         await asyncio.sleep(2)
         figures = await load(
             running.info["mqtt_port"],
@@ -188,7 +186,6 @@ def _throughput(name, what, drained, floor, aim, yardstick):
 async def webhook_throughput(options):
     """A backlog of webhooks to one fast receiver, 64 calls at once, signed, each in the ledger."""
     drained = await _drained(
-        options,
         "webhook",
         lambda target: _webhook("bench", target.url, ["device.telemetry"]),
         4_000 if options.quick else 20_000,
@@ -216,11 +213,9 @@ async def sqs_throughput(options):
             "limits": UNLIMITED,
         }
 
-    drained = await _drained(options, "sqs", integration, 10_000 if options.quick else 60_000)
+    drained = await _drained("sqs", integration, 10_000 if options.quick else 60_000)
     yardstick = await bare_sqs.events(options, concurrent=CONCURRENT)
-    return _throughput(
-        "sqs_throughput", sqs_throughput.__doc__, drained, 8_000, 20_000, yardstick
-    )
+    return _throughput("sqs_throughput", sqs_throughput.__doc__, drained, 8_000, 20_000, yardstick)
 
 
 async def dead_endpoint(options):

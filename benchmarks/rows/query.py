@@ -38,9 +38,7 @@ async def rollup_query(options):
         15,
         better="less",
         yardsticks=[
-            Figure(
-                "the rows by asyncpg alone, p95", percentile(direct, 0.95) * 1000, "ms"
-            )
+            Figure("the rows by asyncpg alone, p95", percentile(direct, 0.95) * 1000, "ms")
         ],
         also=[Figure("p50", percentile(seconds, 0.5) * 1000, "ms")],
     )

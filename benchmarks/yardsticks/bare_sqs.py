@@ -1,4 +1,4 @@
-"""The AWS client library by itself: batches of ten, as many at once, to the same canned receiver."""
+"""The AWS client library by itself: batches of ten, as many at once, to the same receiver."""
 
 import asyncio
 import os

@@ -52,4 +52,3 @@ async def _publish(url, seconds):
     took = time.perf_counter() - started
     await client.close()
     return sum(counts), took
-

@@ -150,8 +150,9 @@ async def test_events_are_shown_live(bench, owner, organization_id):
     assert b"secret" not in frame.replace(b'"secret"', b"")
 
 
-async def test_a_live_stream_ends_with_its_token(bench, organization_id, monkeypatch):
-    """A revoked token's stream is cut off at the next heartbeat."""
+@pytest.mark.parametrize("busy", [False, True])
+async def test_a_live_stream_ends_with_its_token(bench, organization_id, monkeypatch, busy):
+    """A revoked token's stream is cut off at the next heartbeat, however much is going on."""
     import aiohttp
 
     import wattwire.api.events
@@ -162,11 +163,23 @@ async def test_a_live_stream_ends_with_its_token(bench, organization_id, monkeyp
     headers = {"Authorization": f"Bearer {text}"}
     async with bench.session.get(bench.url + "/api/v1/events/live", headers=headers) as response:
         await response.content.readuntil(b": still here\n\n")
+        if busy:
+            await flood(bench, organization_id)
         await tokens.revoke(bench.pool, organization_id, text.partition(".")[0])
-        async with asyncio.timeout(10):
-            with pytest.raises(aiohttp.ClientPayloadError):
-                while await response.content.readuntil(b"\n\n"):
-                    pass
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await asyncio.wait_for(response.read(), 10)
+
+
+async def flood(bench, organization_id):
+    """Keep the only watcher's queue from ever being empty."""
+    watcher = next(iter(bench.app.state.face.live._watchers))
+    row = {
+        "id": 1, "organization_id": organization_id, "created_at": datetime.now(UTC), "topic": "a",
+        "device_id": 1, "stream": "", "time": datetime.now(UTC), "severity": "info",
+        "data": b'{"device": {}, "data": {}}',
+    }  # fmt: skip
+    watcher.queue.get_nowait = lambda: row
+    watcher.queue.empty = lambda: False
 
 
 async def test_a_slow_watcher_is_told_what_it_missed():
@@ -175,9 +188,13 @@ async def test_a_slow_watcher_is_told_what_it_missed():
 
     from wattwire.api.live import QUEUE_SIZE, Watcher
 
-    watcher = Watcher(uuid4(), datetime.now(UTC) - timedelta(days=1))
-    for n in range(QUEUE_SIZE + 7):
-        watcher.offer(n)
+    mine, now = uuid4(), datetime.now(UTC)
+    watcher = Watcher(mine, frozenset({"a"}), None, now - timedelta(days=1))
+    row = {"organization_id": mine, "created_at": now, "topic": "a", "device_id": 1}
+    for _ in range(QUEUE_SIZE + 7):
+        watcher.offer(row)
+    watcher.offer(row | {"topic": "b"})
+    watcher.offer(row | {"organization_id": uuid4()})
 
     assert QUEUE_SIZE == watcher.queue.qsize()
     assert 7 == watcher.missed

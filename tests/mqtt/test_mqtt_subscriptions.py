@@ -1,5 +1,6 @@
 """The two trees agree with matching one filter at a time."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +43,19 @@ def test_subscribers_are_found_after_any_changes(steps):
                         expected[subscriber] = max(qos, expected.get(subscriber, 0))
                 assert sorted(tree.match(topic)) == sorted(expected.items())
         assert tree.count == len(book)
+
+
+@pytest.mark.parametrize("topic_filter", ["a/b", "a/+", "a/#", "#"])
+def test_remembered_answers_follow_every_change(topic_filter):
+    """An answer given before a subscription came, changed or went is not given again."""
+    tree = SubscriptionTree()
+    assert tree.match("a/b") == ()
+    tree.add(topic_filter, "s", 0)
+    assert tree.match("a/b") == (("s", 0),)
+    tree.add(topic_filter, "s", 1)
+    assert tree.match("a/b") == (("s", 1),)
+    tree.remove(topic_filter, "s")
+    assert tree.match("a/b") == ()
 
 
 def test_nothing_is_left_of_removed_subscriptions():

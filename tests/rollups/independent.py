@@ -1,7 +1,7 @@
 """The rollups once more, in plain Python, slowly, without anything of the product.
 
-Buckets are found by looking at the local clock every quarter of an hour; hours are added up entry by
-entry; days and months are made of the hours. What is compared with this must agree everywhere.
+Buckets are found by looking at the local clock every quarter of an hour; hours are added up entry
+by entry; days and months are made of the hours. What is compared with this must agree everywhere.
 """
 
 from bisect import bisect_left, bisect_right

@@ -200,6 +200,23 @@ async def test_a_channel_silent_for_months_is_found_without_reading_everything(m
     assert 30.0 == (await hour(meter, 1500)).difference[0]
 
 
+async def test_marks_across_local_hours_hide_no_value(make_meter, pool):
+    """A mark in UTC hours touches local hours that reach beyond it; values there count on."""
+    meter = await make_meter("Asia/Kathmandu", kinds=("accumulating", "interval"))
+    await meter.write(
+        rows(
+            (-30, 100.0, 1.0), (65, None, 1.0), (70, None, 1.0), (150, None, 1.0), (210, 160.0, 1.0)
+        )
+    )
+    await compute(pool)
+
+    await meter.delete(NOON + 65 * MINUTE, NOON + 66 * MINUTE)
+    await compute(pool)
+
+    last = (await meter.rollups("h"))[to_instant(NOON + 195 * MINUTE)]
+    assert (60.0, 100.0, 160.0) == (last.difference[0], last.first_value[0], last.last_value[0])
+
+
 async def test_a_reading_stored_while_its_hour_is_computed_is_not_lost(make_meter, pool):
     """It marks the hour again, so that the next pass takes it in."""
     meter = await make_meter(kinds=("interval",))

@@ -19,6 +19,7 @@ MAX_AT_ONCE: Final = 256
 _LARGE: Final = ("/api/v1/readings", "/api/v1/quarantine/", *WRITE_PATHS)
 #: Live streams last; they have their own bounds.
 _LASTING: Final = ("/api/v1/events/live",)
+_WATCHING: Final = ("/healthz", "/readyz", "/metrics")
 
 log = structlog.get_logger()
 
@@ -123,7 +124,9 @@ class _Exchange:
         """Write the one line of this request: who, what, how long; no query, no body."""
         caller: Any = self.scope.get("caller")
         route: Any = self.scope.get("route")
-        log.info(
+        # Whoever watches the hub asks every few seconds; that it did is no news.
+        tell = log.debug if self.scope["path"] in _WATCHING else log.info
+        tell(
             "api.request_answered",
             request_id=self.request_id,
             method=self.scope["method"],

@@ -1,6 +1,7 @@
 """`/api/v1/topics` and `/api/v1/events`: what happens, as a list and live."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -162,37 +163,39 @@ async def watch_events(
     """
     if not call.face.live.may_join(call.organization_id):
         raise Problem(503, "Too many are watching.", headers={"Retry-After": "30"})
-    stream = _watch(call, set(topic) if topic else None, device_id)
+    stream = _watch(call, frozenset(topic) if topic else None, device_id)
     return StreamingResponse(stream, media_type="text/event-stream")
 
 
 async def _watch(
-    call: Call, topics: set[str] | None, device_id: int | None
+    call: Call, topics: frozenset[str] | None, device_id: int | None
 ) -> AsyncIterator[bytes]:
-    async with call.face.live.join(call.organization_id) as watcher:
+    """Show events until the hub closes or the token ends; each heartbeat looks at the token."""
+    closing = call.face.live.closing
+    async with call.face.live.join(call.organization_id, topics, device_id) as watcher:
         yield b": watching\n\n"
-        while not call.face.live.closing.is_set():
-            row = await _next(watcher, call.face.live.closing)
-            if row is None:
-                await call.face.tokens.check(call.caller)
-                yield b": still here\n\n"
-            elif (topics is None or row["topic"] in topics) and device_id in {
-                None,
-                row["device_id"],
-            }:
+        beat = time.monotonic()
+        while not closing.is_set():
+            left = beat + HEARTBEAT_SECONDS - time.monotonic()
+            row = await _next(watcher, closing, left) if left > 0 else None
+            if row is not None:
                 yield _frame(row)
             if watcher.missed:
                 missed, watcher.missed = watcher.missed, 0
                 yield b"event: missed\ndata: %d\n\n" % missed
+            if row is None and not closing.is_set():
+                beat = time.monotonic()
+                await call.face.tokens.check(call.caller)
+                yield b": still here\n\n"
 
 
-async def _next(watcher: Watcher, closing: asyncio.Event) -> Any:
-    """Return the next row, or None when a heartbeat is due or the hub closes."""
+async def _next(watcher: Watcher, closing: asyncio.Event, seconds: float) -> Any:
+    """Return the next row, or None when none comes within the seconds or the hub closes."""
+    if not watcher.queue.empty():
+        return watcher.queue.get_nowait()
     waiting = [asyncio.ensure_future(watcher.queue.get()), asyncio.ensure_future(closing.wait())]
     try:
-        done, _ = await asyncio.wait(
-            waiting, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in waiting:
             task.cancel()

@@ -107,7 +107,10 @@ class IntegrationView(View):
     format: str | None = Field(
         description="How events are written; null: the type's own.", examples=[None]
     )
-    settings: dict[str, Any] = Field(description="Without secrets.", examples=[_SETTINGS])
+    settings: dict[str, Any] = Field(
+        description="A secret that is set is left out; one that is not is null.",
+        examples=[_SETTINGS],
+    )
     limits: LimitsView = Field(description="How fast and how much.")
     outcomes: dict[str, Verdict] = Field(
         description="Your changes to what answers mean.", examples=[{"409": "ok"}]

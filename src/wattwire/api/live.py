@@ -34,16 +34,28 @@ class Watcher:
     """One who watches; `missed` counts what a slow reader lost."""
 
     organization_id: UUID
+    topics: frozenset[str] | None  #: None: every one
+    device_id: int | None
     since: datetime
     queue: "asyncio.Queue[Any]" = field(default_factory=lambda: asyncio.Queue(QUEUE_SIZE))
     missed: int = 0
 
     def offer(self, row: Any) -> None:
-        """Queue a row, or count it as missed."""
+        """Queue a row that is wanted, or count it as missed."""
+        if not self._wants(row):
+            return
         if self.queue.full():
             self.missed += 1
         else:
             self.queue.put_nowait(row)
+
+    def _wants(self, row: Any) -> bool:
+        return (
+            row["organization_id"] == self.organization_id
+            and row["created_at"] >= self.since
+            and (self.topics is None or row["topic"] in self.topics)
+            and self.device_id in {None, row["device_id"]}
+        )
 
 
 class LiveEvents:
@@ -62,9 +74,14 @@ class LiveEvents:
         return len(self._watchers) < MAX_WATCHERS and same < MAX_PER_ORGANIZATION
 
     @contextlib.asynccontextmanager
-    async def join(self, organization_id: UUID) -> AsyncIterator[Watcher]:
+    async def join(
+        self,
+        organization_id: UUID,
+        topics: frozenset[str] | None = None,
+        device_id: int | None = None,
+    ) -> AsyncIterator[Watcher]:
         """Watch an organization's events for as long as the context lasts."""
-        watcher = Watcher(organization_id, datetime.now(UTC))
+        watcher = Watcher(organization_id, topics, device_id, datetime.now(UTC))
         self._watchers.add(watcher)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look_for_ever(), name="api.live")
@@ -104,8 +121,4 @@ class LiveEvents:
 
     def _show(self, row: Any) -> None:
         for watcher in self._watchers:
-            if (
-                watcher.organization_id == row["organization_id"]
-                and row["created_at"] >= watcher.since
-            ):
-                watcher.offer(row)
+            watcher.offer(row)

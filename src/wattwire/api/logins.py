@@ -19,14 +19,20 @@ class LoginGuard:
         """Return how long whoever has these keys must wait; 0 when they may try."""
         return max((self._wait(key) for key in keys), default=0)
 
-    def count_failure(self, *keys: str) -> None:
-        """Remember that a password was wrong."""
+    def count(self, *keys: str) -> None:
+        """Count a try as a failure, before its password is looked at: many come at once."""
         for key in keys:
             times = self._failures.setdefault(key, deque(maxlen=MAX_FAILURES))
             times.append(time.monotonic())
             self._failures.move_to_end(key)
         while len(self._failures) > _MAX_KEYS:
             self._failures.popitem(last=False)
+
+    def forgive(self, *keys: str) -> None:
+        """Take back what was counted for a try whose password was right."""
+        for key in keys:
+            if self._failures.get(key):
+                self._failures[key].pop()
 
     def _wait(self, key: str) -> int:
         times = self._failures.get(key)

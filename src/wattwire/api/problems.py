@@ -32,7 +32,7 @@ _INFLUX_CODES: Final = {
 _SLUGS: Final = {
     400: "malformed", 401: "unauthenticated", 403: "forbidden", 404: "not-found",
     405: "method-not-allowed", 408: "too-slow", 409: "conflict", 413: "too-large",
-    415: "unsupported-media-type", 422: "invalid", 428: "confirmation-required", 429: "too-many-requests", 500: "internal",
+    415: "unsupported-media-type", 422: "invalid", 429: "too-many-requests", 500: "internal",
     503: "unavailable", 504: "timeout",
 }  # fmt: skip
 
@@ -130,7 +130,7 @@ def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a table: one lin
             return _invalid_request(error)
         case HTTPException():
             return Problem(error.status_code, _sentence(error), headers=error.headers)
-        case TimeoutError():
+        case TimeoutError() | asyncpg.QueryCanceledError():
             return Problem(504, "The hub could not answer in time.")
         case IntakeUnavailableError():
             return _busy("Readings cannot be kept safely at the moment; send them again.")
@@ -144,6 +144,8 @@ def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a table: one lin
             | asyncpg.CannotConnectNowError()
             | asyncpg.AdminShutdownError()
             | asyncpg.TooManyConnectionsError()
+            | asyncpg.DeadlockDetectedError()
+            | asyncpg.SerializationError()
             | asyncpg.CrashShutdownError()
             | DatabaseError()
             | OSError()  # the socket is not there, or refuses
@@ -167,6 +169,8 @@ def _invalid_request(error: RequestValidationError) -> Problem:
     found = error.errors()
     if any(e["type"] == "json_invalid" for e in found):
         return Problem(400, "The body is not JSON.", errors=field_errors(found))
+    if any(e["type"] == "model_attributes_type" and e["loc"] == ("body",) for e in found):
+        return Problem(422, "The body must be a JSON object, sent as application/json.")
     return Problem(422, "The request does not fit.", errors=field_errors(found))
 
 

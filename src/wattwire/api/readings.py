@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -201,7 +202,7 @@ def _reading(row: Any, path: str, names: list[str]) -> dict[str, Any]:
     values: list[Any] = row["values"]
     texts = row["texts"]
     if texts is not None:
-        values = [v if t is None else t for v, t in zip(values, texts, strict=True)]
+        values = [v if t is None else t for v, t in zip_longest(values, texts)]
     missing = len(names) - len(values)  # channels that came after this reading
     return {
         "stream": path,

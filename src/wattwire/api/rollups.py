@@ -1,8 +1,7 @@
 """`/api/v1/devices/{id}/rollups`: hours, local days and calendar months."""
 
-from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -15,9 +14,8 @@ from wattwire.api.once import JSON
 from wattwire.api.paging import Cursors, CursorText, Page
 from wattwire.api.problems import documented
 from wattwire.api.readings import StreamPath, streams_of
-from wattwire.store import rollups
-from wattwire.store.devices import StreamDetail
-from wattwire.store.rollups import Rollup
+from wattwire.api.rollup_items import show_rollups
+from wattwire.store import listing
 
 router = APIRouter(tags=["rollups"])
 _encode: Final = msgspec.json.Encoder().encode
@@ -94,83 +92,18 @@ async def list_rollups(
     """List rollups that begin in `[from, to)`, by stream and time. Days are the device's own."""
     wanted = await streams_of(call, device_id, stream)
     cursors = Cursors("rollups", (device_id, aggregation, start, end, stream), tuple[int, datetime])
-    rows = await rollups.read_rollups(
+    rows = await listing.list_rollups(
         call.pool,
         [s.id for s in wanted],
         aggregation,
         start,
         end,
+        after=cursors.decode(cursor),
         limit=limit + 1,
-        cursor=cursors.decode(cursor),
+        levels_only=all(c.kind == "instantaneous" for s in wanted for c in s.channels),
     )
     shown = rows[:limit]
-    more = len(rows) > limit
-    next_cursor = cursors.encode((shown[-1].stream_id, shown[-1].start)) if more else None
-    items = _items(shown, wanted, set(channel) if channel else None)
+    last = shown[-1] if len(rows) > limit else None
+    next_cursor = cursors.encode((last["stream_id"], last["start"])) if last else None
+    items = show_rollups(shown, wanted, frozenset(channel) if channel else None)
     return Response(_encode({"items": items, "next_cursor": next_cursor}), media_type=JSON)
-
-
-Statistics = Callable[[Rollup, int], dict[str, Any]]
-
-
-def _items(
-    rows: Sequence[Rollup], streams: Sequence[StreamDetail], only: set[str] | None
-) -> list[dict[str, Any]]:
-    layouts = {s.id: (s.path, _layout(s, only)) for s in streams}
-    return [_item(row, *layouts[row.stream_id]) for row in rows]
-
-
-def _layout(stream: StreamDetail, only: set[str] | None) -> list[tuple[int, str, Statistics]]:
-    """Return place, name and what to show, for each channel that is wanted."""
-    return [
-        (place, channel.name, _STATISTICS[channel.kind])
-        for place, channel in enumerate(stream.channels)
-        if only is None or channel.name in only
-    ]
-
-
-def _item(row: Rollup, path: str, layout: Sequence[tuple[int, str, Statistics]]) -> dict[str, Any]:
-    width = len(row.count)  # channels that came later are not in it
-    return {
-        "stream": path,
-        "start": row.start,
-        "end": row.end,
-        "readings": row.readings,
-        "completeness": row.completeness,
-        "channels": {name: show(row, place) for place, name, show in layout if place < width},
-    }
-
-
-def _level(row: Rollup, i: int) -> dict[str, Any]:
-    return {
-        "count": row.count[i],
-        "mean": row.mean[i],
-        "min": row.minimum[i],
-        "max": row.maximum[i],
-    }
-
-
-def _register(row: Rollup, i: int) -> dict[str, Any]:
-    return {
-        "count": row.count[i],
-        "total": row.total[i],
-        "difference": row.difference[i],
-        "start": row.first_value[i],
-        "end": row.last_value[i],
-    }
-
-
-def _interval(row: Rollup, i: int) -> dict[str, Any]:
-    return {"count": row.count[i], "sum": row.total[i]}
-
-
-def _status(row: Rollup, i: int) -> dict[str, Any]:
-    return {"count": row.count[i], "value": row.texts[i]}
-
-
-_STATISTICS: Final[dict[str, Statistics]] = {
-    "instantaneous": _level,
-    "accumulating": _register,
-    "interval": _interval,
-    "status": _status,
-}

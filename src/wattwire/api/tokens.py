@@ -144,11 +144,12 @@ async def create_session(request: Request, body: SessionCreate) -> Any:
     wait = face.logins.wait_seconds(*keys)
     if wait:
         raise Problem(429, f"Try again in {wait} seconds.", headers={"Retry-After": str(wait)})
+    face.logins.count(*keys)
     found = await accounts.find_by_email(face.hub.pool, body.email.replace("\x00", ""))
     account, password_hash = found or (None, None)
     if not await verify_password(body.password, password_hash) or account is None:
-        face.logins.count_failure(*keys)
         raise Problem(401, "Email or password is wrong.")
+    face.logins.forgive(*keys)
     return await _open_session(face.hub.pool, account)
 
 

@@ -117,7 +117,8 @@ async def _open_log(client: Any, settings: Settings) -> str:
         )
     except (NatsError, TimeoutError) as error:
         raise NatsUnreachableError(
-            f"The intake log cannot be opened: {error or type(error).__name__}"
+            f"The intake log cannot be opened with {settings.log_max_bytes} bytes "
+            f"(WATTWIRE_LOG_MAX_BYTES): {error or type(error).__name__}"
         ) from error
 
 

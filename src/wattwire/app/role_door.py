@@ -1,6 +1,8 @@
 """The MQTT door in a process of its own."""
 
 import asyncio
+import errno
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,10 @@ from wattwire.sources.routing import Publisher, TopicDecoder
 REPLICAS = 3
 
 
+class DoorError(Exception):
+    """The door cannot be opened; the message says what to do."""
+
+
 async def start(stage: Stage) -> None:
     """Open the door."""
     kit, settings = stage.kit, stage.kit.settings
@@ -34,13 +40,7 @@ async def start(stage: Stage) -> None:
     decoder = TopicDecoder(ask_rebirth)
     hub = DoorHub(kit.pool, inlet.intake, inlet.directory, offline, decoder)
     door = Door(hub)
-    await door.start(
-        settings.mqtt_host,
-        stage.orders.ports.get("mqtt_port", settings.mqtt_port),
-        stage.orders.ports.get("mqtts_port", settings.mqtts_port),
-        _context(stage),
-        _limits(stage),
-    )
+    await _open(door, stage)
     stage.at_end(door.stop)
     stage.keep("door", door.wait)
     stage.ports |= {"mqtt_port": door.ports.mqtt, "mqtts_port": door.ports.mqtts}
@@ -52,6 +52,22 @@ async def start(stage: Stage) -> None:
 
     kit.watch.subscribe(forget)
     stage.count(lambda: _figures(door))
+
+
+async def _open(door: Door, stage: Stage) -> None:
+    settings = stage.kit.settings
+    port = stage.orders.ports.get("mqtt_port", settings.mqtt_port)
+    tls_port = stage.orders.ports.get("mqtts_port", settings.mqtts_port)
+    try:
+        await door.start(settings.mqtt_host, port, tls_port, _context(stage), _limits(stage))
+    except OSError as error:
+        if error.errno not in {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL}:
+            raise
+        raise DoorError(
+            f"The MQTT door cannot listen on {settings.mqtt_host}, ports {port} and {tls_port} "
+            f"({os.strerror(error.errno)}): stop what has the port, or set WATTWIRE_MQTT_PORT and "
+            "WATTWIRE_MQTTS_PORT (0 picks a free one)"
+        ) from error
 
 
 def _limits(stage: Stage) -> Limits:

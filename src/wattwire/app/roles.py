@@ -35,7 +35,15 @@ class Stage:
 
     def keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run a background task for as long as the process plays its roles."""
-        self._tasks.append(asyncio.create_task(keep(name, run, self.kit.health), name=name))
+
+        async def run_until_ending() -> None:
+            await run()
+            if self.ending:  # asked to end, and cancelled soon
+                await asyncio.Event().wait()
+
+        self._tasks.append(
+            asyncio.create_task(keep(name, run_until_ending, self.kit.health), name=name)
+        )
 
     def watch(self, name: str, task: "asyncio.Task[None]") -> None:
         """Notice the death of a task that somebody else started: the process then ends, too."""

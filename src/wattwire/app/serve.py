@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,6 +61,10 @@ def serve(
     ready_file: Path | None = None,
 ) -> int:
     """Run the hub until SIGTERM or SIGINT; return the exit code."""
+    if demo:
+        # The receiver listens on loopback, and what a person came to see is printed, not logged.
+        allowed = (*settings.webhook_allow, ip_network("127.0.0.1/32"))
+        settings = settings.model_copy(update={"webhook_allow": allowed, "log_level": "warning"})
     configure_logs(settings.log_level, process="serve")
     try:
         asyncio.run(_serve(settings, roles, demo=demo, ready_file=ready_file))
@@ -108,7 +113,7 @@ async def _start(
     await _check_engines(places)
     await _migrate(places.database_url)
     owner = await ensure_owner(places.database_url, settings)
-    key_file = folder.path / (settings.secret_key_file or folder.secret_key)
+    key_file = _key_file(settings, folder)
     Sealer.open(key_file)
     certificates = _certificates(settings, folder)
     ports = await _start_children(settings, roles, places, key_file, certificates, stack)
@@ -119,6 +124,10 @@ async def _start(
         token = await make_demo_token(places.database_url)
         await stack.enter_async_context(Demo(places.database_url, info))
     return Running(info, owner, token)
+
+
+def _key_file(settings: Settings, folder: DataDir) -> Path:
+    return settings.secret_key_file.absolute() if settings.secret_key_file else folder.secret_key
 
 
 def _check_external(settings: Settings) -> None:
@@ -258,8 +267,10 @@ def _greet(settings: Settings, running: Running) -> None:
         )
     if running.demo_token:
         lines += [
-            f"  Token       {running.demo_token}",
-            f"  Look        curl -H 'Authorization: Bearer TOKEN' {info['http_url']}/api/v1/devices",
+            (
+                f"  Look        curl -H 'Authorization: Bearer {running.demo_token}'"
+                f" {info['http_url']}/api/v1/devices"
+            ),
             "A simulated fleet reports; what it causes is delivered to a receiver in this process.",
         ]
     lines.append("  Stop        Ctrl-C")

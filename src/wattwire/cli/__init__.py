@@ -7,6 +7,7 @@ import typer
 
 from wattwire.cli import (
     devices,
+    docs,
     doctor,
     events,
     integrations,
@@ -34,6 +35,7 @@ app.command()(doctor.doctor)
 app.command()(readings.readings)
 app.command()(readings.rollups)
 app.command()(openapi.openapi)
+app.command()(docs.docs)
 for group in (
     organizations.app,
     users.app,

@@ -310,9 +310,8 @@ class Lane:
 
     def _drop_ready(self) -> None:
         """Forget what is in memory; it is read again from the queue."""
-        self.window.release(item.row.sequence for item in self._ready)
+        self.window.forget(item.row.sequence for item in self._ready)
         self._ready.clear()
-        self.window.rewind(0)
 
     # --- the calls ---
 

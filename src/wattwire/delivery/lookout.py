@@ -16,7 +16,6 @@ from wattwire.delivery.lane import Lane
 from wattwire.store import deliveries
 from wattwire.store.standing import StandingConnection
 
-POLL_SECONDS: Final = 0.5
 #: Of so many polls, one looks at whole queues, and one lets the reading position follow.
 SWEEP_POLLS: Final = 60
 TICK_POLLS: Final = 4
@@ -29,10 +28,13 @@ log = structlog.get_logger()
 class Lookout:
     """The periodic part of a worker."""
 
-    def __init__(self, pool: Any, clock: Clock, lanes: Mapping[int, Lane]) -> None:
+    def __init__(
+        self, pool: Any, clock: Clock, lanes: Mapping[int, Lane], poll_seconds: float
+    ) -> None:
         self._connection = StandingConnection(pool)
         self._clock = clock
         self._lanes = lanes
+        self._poll_seconds = poll_seconds
         self._polls = 0
         self.busy = False
 
@@ -40,7 +42,7 @@ class Lookout:
         """Look until cancelled."""
         try:
             while True:
-                await self._clock.sleep(POLL_SECONDS)
+                await self._clock.sleep(self._poll_seconds)
                 self._polls += 1
                 self.busy = True
                 try:

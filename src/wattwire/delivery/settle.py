@@ -157,9 +157,15 @@ def _standing(
 def _throttled(
     call: Call, judged: Sequence[Judged], before: Standing, rule: Rule, now: datetime
 ) -> Standing:
-    """Return a pause; a gateway's 502 or 504 counts as a sign of an outage as well."""
-    own = min(FIRST_PAUSE * 2 ** min(before.throttles, 20), LONGEST_PAUSE)
-    until = now + max(own, _wish(judged))
+    """Return a pause; a gateway's 502 or 504 counts as a sign of an outage as well.
+
+    Calls that were under way together are told together: only the first makes the pause longer.
+    """
+    until, throttles = before.pause_until, before.throttles
+    if until is None or until <= now:
+        until = now + min(FIRST_PAUSE * 2 ** min(throttles, 20), LONGEST_PAUSE)
+        throttles += 1
+    until = max(until, now + _wish(judged))
     breaker = before.breaker
     if any(looks_down(j.outcome, j.verdict) for j in judged):
         breaker = breakers.failed(breaker, now, rule, probe=call.probe)
@@ -167,7 +173,7 @@ def _throttled(
         before,
         breaker=breakers.not_before(breaker, until),
         run=_run(judged, before),
-        throttles=before.throttles + 1,
+        throttles=throttles,
         pause_until=until,
     )
 

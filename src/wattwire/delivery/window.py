@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
+from wattwire.model import EPOCH
 from wattwire.store.deliveries import Queued, Want
 
 #: With more rows than this in hand there is no hurry to look for further ones.
@@ -22,7 +23,8 @@ class Window:
     def __init__(self) -> None:
         self.more = True  #: rows may be waiting after the position
         self.held: set[int] = set()
-        self.next_due: datetime | None = None  #: when a row that failed may go again
+        #: When a row that failed may go again. It is not known at first: some may be due already.
+        self.next_due: datetime | None = EPOCH
         self._position = 0
         self._highest = 0
         #: Where the position was a second, and two seconds, ago.
@@ -99,6 +101,12 @@ class Window:
         self._mark = min(self._mark, position)
         self._floor = min(self._floor, position)
         self.more = True
+
+    def forget(self, sequences: Iterable[int]) -> None:
+        """Hold these rows no longer, and read the queue from its beginning."""
+        self.release(sequences)
+        self.rewind(0)
+        self.next_due = EPOCH
 
     def tick(self) -> None:
         """Let the place behind which rows may still turn up follow the position."""

@@ -25,6 +25,8 @@ from wattwire.store.sealing import Sealer
 
 #: How often free leases are asked for, so that what another process left is taken over in time.
 LEASE_SECONDS: Final = 2.0
+#: How often the queues are looked at for rows of which nobody told.
+POLL_SECONDS: Final = 0.5
 
 log = structlog.get_logger()
 
@@ -64,6 +66,8 @@ class DeliveryWorker:
         surroundings: Surroundings | None = None,
         rule: Rule | None = None,
         luck: Callable[[], float] = random.random,
+        poll_seconds: float = POLL_SECONDS,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.clock = clock or SystemClock()
         self.rule = rule or Rule()
@@ -74,11 +78,12 @@ class DeliveryWorker:
         self._rows: dict[int, LaneRow] = {}
         self._pool = pool
         self._leases = leases
+        self._lease_seconds = lease_seconds
         self._sealer = sealer
         self._types = types
         self._fetcher = Fetcher(pool, self.clock)
         self._settler = Settler(pool, self.clock, emit, self._describe)
-        self._lookout = Lookout(pool, self.clock, self.lanes)
+        self._lookout = Lookout(pool, self.clock, self.lanes, poll_seconds)
         self._work: set[asyncio.Task[None]] = set()
         self._parts: list[asyncio.Task[None]] = []
         self._changed: set[int] = set()
@@ -185,7 +190,7 @@ class DeliveryWorker:
                 log.warning("delivery.lanes_not_read", error=str(error) or type(error).__name__)
             finally:
                 self._refreshing = False
-            timer = self.clock.call_later(LEASE_SECONDS, self._look.set)
+            timer = self.clock.call_later(self._lease_seconds, self._look.set)
             await self._look.wait()
             self._look.clear()
             timer.cancel()

@@ -1,6 +1,7 @@
 """The embedded PostgreSQL: a real server as a child of the hub, reached over a unix socket only."""
 
 import asyncio
+import os
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -128,7 +129,8 @@ class EmbeddedPostgres:
         return self._folder / "data"
 
     def _occupy(self) -> None:
-        prepare_folder(self._folder)
+        # Root's server passes through to its own folders, and so may one that outlived its hub.
+        prepare_folder(self._folder, 0o711 if os.geteuid() == 0 else 0o700)
         try:
             self._lock.acquire()
         except HeldElsewhereError as error:
@@ -141,8 +143,6 @@ class EmbeddedPostgres:
         await self._end_leftovers()
         account = account_for(self._data)
         install = install_for(self._data)
-        if account:
-            self._folder.chmod(0o711)  # the account passes through to its own folders
         await self._ensure_cluster(install, account)
         self._sockets = sockets = socket_folder(self._folder, account)
         self._forget_stale_files(sockets)

@@ -13,6 +13,7 @@ _SQL: Final = load("listing")
 EventPosition = tuple[datetime, UUID]
 AttemptPosition = tuple[datetime, int]
 ReadingPosition = tuple[datetime, int]
+RollupPosition = tuple[int, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,28 @@ async def list_readings(
     query = _SQL.list_readings_backwards if newest_first else _SQL.list_readings
     time, stream_id = after or (None, None)
     rows: list[Any] = await db.fetch(query, list(streams), start, end, time, stream_id, limit)
+    return rows
+
+
+async def list_rollups(
+    db: Any,
+    streams: Sequence[int],
+    bucket: str,
+    start: datetime,
+    end: datetime,
+    *,
+    after: RollupPosition | None,
+    limit: int,
+    levels_only: bool = False,
+) -> list[Any]:
+    """Return rows of table `rollup` that begin in [start, end), by (stream, start), after `after`.
+
+    With `levels_only` they have just the columns that instantaneous channels use: an array costs
+    more to read than all the rest of the row.
+    """
+    query = _SQL.list_levels if levels_only else _SQL.list_rollups
+    stream_id, at = after or (None, None)
+    rows: list[Any] = await db.fetch(query, list(streams), bucket, start, end, stream_id, at, limit)
     return rows
 
 

@@ -109,11 +109,12 @@ FROM unnest($1::int[], $2::bigint[], $3::int[]) AS g(integration_id, sequence, b
 WHERE d.integration_id = g.integration_id AND d.sequence = g.sequence
 
 -- name: set_state
--- Returns the status before; nothing when the integration is gone.
+-- Returns the status before; nothing when the integration is gone. `old` is joined so that it is
+-- read before the row changes.
 WITH old AS (SELECT status FROM integration_state WHERE integration_id = $1 FOR UPDATE)
 INSERT INTO integration_state AS s (integration_id, status, reason, parked, failures, probe_at,
                                     changed_at)
-SELECT id, $2, $3, $4, $5, $6, now() FROM integration WHERE id = $1
+SELECT i.id, $2, $3, $4, $5, $6, now() FROM integration i LEFT JOIN old ON true WHERE i.id = $1
 ON CONFLICT (integration_id) DO UPDATE SET
     status = excluded.status, reason = excluded.reason, parked = excluded.parked,
     failures = excluded.failures, probe_at = excluded.probe_at, changed_at = excluded.changed_at

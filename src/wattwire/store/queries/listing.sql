@@ -19,6 +19,21 @@ CROSS JOIN LATERAL (
 ) AS r
 ORDER BY r.time DESC, r.stream_id DESC LIMIT $6
 
+-- name: list_rollups
+SELECT stream_id, start, "end", count, mean, minimum, maximum, total, difference, first_value,
+       last_value, texts, readings, completeness
+FROM rollup
+WHERE stream_id = ANY($1::int[]) AND bucket = $2::text::"char" AND start >= $3 AND start < $4
+  AND ($5::int IS NULL OR (stream_id, start) > ($5, $6::timestamptz))
+ORDER BY stream_id, start LIMIT $7
+
+-- name: list_levels
+SELECT stream_id, start, "end", count, mean, minimum, maximum, readings, completeness
+FROM rollup
+WHERE stream_id = ANY($1::int[]) AND bucket = $2::text::"char" AND start >= $3 AND start < $4
+  AND ($5::int IS NULL OR (stream_id, start) > ($5, $6::timestamptz))
+ORDER BY stream_id, start LIMIT $7
+
 -- name: list_events
 SELECT id, created_at, organization_id, topic, device_id, stream, time, severity, data FROM event
 WHERE organization_id = $1

@@ -109,7 +109,8 @@ JOIN channel c ON c.stream_id = x.stream_id AND c.name = x.channel AND c.kind = 
 -- name: find_last_values
 -- The last value of a channel before an instant, at most 365 days, when the nearest reading has none.
 -- A channel that is silent for long must not be looked for reading by reading: hours that have been
--- computed say whether they hold a value, and all other hours with readings are marked stale.
+-- computed say whether they hold a value, and all other hours with readings are marked stale. A mark
+-- need not be aligned with the hours that it touches; these lie within an hour around it.
 SELECT (w.number - 1)::int AS number, f.time, f.value
 FROM unnest($1::int[], $2::smallint[], $3::timestamptz[])
      WITH ORDINALITY AS w(stream_id, position, instant, number),
@@ -122,7 +123,7 @@ LATERAL (
                                AND s.start > h.start - interval '1 hour' AND s.start < h."end")
            ORDER BY h.start DESC LIMIT 1)
           UNION ALL
-          SELECT s.start, s.start + interval '1 hour' FROM stale s
+          SELECT s.start - interval '1 hour', s.start + interval '2 hours' FROM stale s
           WHERE s.stream_id = w.stream_id AND s.bucket = 'h'
             AND s.start < w.instant AND s.start >= w.instant - interval '366 days') AS span,
     LATERAL (SELECT e.time, e.values[w.position] AS value FROM reading e
@@ -147,7 +148,7 @@ LATERAL (
                                AND s.start > h.start - interval '1 hour' AND s.start < h."end")
            ORDER BY h.start LIMIT 2)
           UNION ALL
-          SELECT s.start, s.start + interval '1 hour' FROM stale s
+          SELECT s.start - interval '1 hour', s.start + interval '2 hours' FROM stale s
           WHERE s.stream_id = w.stream_id AND s.bucket = 'h'
             AND s.start >= w.instant - interval '1 hour'
             AND s.start <= w.instant + interval '365 days') AS span,

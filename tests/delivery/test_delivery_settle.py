@@ -55,11 +55,11 @@ def item(sequence, *, attempts=0, burnt=0):
     return Item(row, Message(f"m-{sequence}", b"{}", topic="t", device="d"))
 
 
-def settle(outcomes, *, items=None, before=CALM, plan=PLAN, probe=False):
+def settle(outcomes, *, items=None, before=CALM, plan=PLAN, probe=False, now=NOW):
     items = items or [item(n) for n in range(1, len(outcomes) + 1)]
     said = {i.message.id: o for i, o in zip(items, outcomes, strict=True) if o is not None}
     call = Call(items, said, NOW, 12.5, probe)
-    return conclude(plan, call, before, RULE, NOW, lambda: 0.5)
+    return conclude(plan, call, before, RULE, now, lambda: 0.5)
 
 
 def after(seconds):
@@ -179,15 +179,27 @@ def test_one_success_outweighs_a_refusal_in_the_same_batch():
 
 def test_too_fast_waits_longer_each_time_and_burns_nothing():
     """429 without Retry-After: 1 s, 2 s, 4 s … up to five minutes."""
-    standing, pauses = CALM, []
+    standing, pauses, now = CALM, [], NOW
     for _ in range(11):
-        done = settle([Retry("HTTP 429", status=429)], items=[item(1, burnt=2)], before=standing)
+        done = settle(
+            [Retry("HTTP 429", status=429)], items=[item(1, burnt=2)], before=standing, now=now
+        )
         standing = done.standing
-        pauses.append((standing.pause_until - NOW).total_seconds())
+        pauses.append((standing.pause_until - now).total_seconds())
         assert [Again(1, 1, 2, standing.pause_until)] == done.again
+        now = standing.pause_until
 
     assert [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] == pauses
     assert Phase.CLOSED is standing.breaker.phase
+
+
+def test_ten_refusals_at_once_are_one():
+    """Calls that were under way together do not make the pause longer."""
+    standing = CALM
+    for n in range(10):
+        standing = settle([Retry("x", status=429)], items=[item(n)], before=standing).standing
+
+    assert after(1) == standing.pause_until
 
 
 def test_too_fast_waits_as_long_as_it_is_told():
