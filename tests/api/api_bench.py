@@ -17,9 +17,9 @@ from wattwire.api.application import create_app
 from wattwire.api.contract import Check, Hub, TestResult
 from wattwire.api.server import serve
 from wattwire.engines.secrets import Sealer
-from wattwire.integrations import TYPES
 from wattwire.intake.intake import Intake
 from wattwire.intake.writer import LogUnavailableError
+from wattwire.integrations import TYPES
 from wattwire.model import to_instant
 from wattwire.settings import Settings
 from wattwire.sources.mqtt import TYPE as MQTT
@@ -31,7 +31,7 @@ from wattwire.store.watch import ConfigWatch
 
 
 class StoringWriter:
-    """Takes the place of the log writer: stores at once. `down` makes it refuse, as a full log does."""
+    """In place of the log writer: stores at once, or refuses when `down`, like a full log."""
 
     def __init__(self, pool):
         self._pool = pool

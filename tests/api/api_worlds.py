@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from wattwire.api.application import routes
+from wattwire.model import Channel, Event, Shape
 from wattwire.store import (
     accounts,
     audit,
@@ -17,12 +18,13 @@ from wattwire.store import (
     sources,
     tokens,
 )
-from wattwire.model import Channel, Shape
 from wattwire.store.events import record_events
-from wattwire.model import Event
 
 FROM_TO = "from=2025-01-01T00:00:00Z&to=2099-01-01T00:00:00Z"
 WEBHOOK = {"url": "https://example.com/hooks", "secret_key": "a-secret-of-the-hook"}
+
+NOON = "2025-06-01T12:00:00Z"
+BROKER = {"host": "broker.example.com", "topics": [{"filter": "a/#"}], "client_id": "hub"}
 
 #: Query strings that operations need.
 QUERIES = {
@@ -34,7 +36,7 @@ QUERIES = {
 #: Bodies that fit. `{x}` stands for the id of x in the world.
 BODIES = {
     "update_organization": {"detect_resets": True},
-    "create_user": {"email": "new@example.com", "role": "viewer", "password": "correct horse battery"},
+    "create_user": {"email": "new@example.com", "role": "viewer", "password": "correct horse b"},
     "update_user": {"name": "Changed"},
     "create_token": {"role": "viewer", "name": "new"},
     "create_session": {"email": "nobody@example.com", "password": "wrong wrong wrong"},
@@ -43,7 +45,7 @@ BODIES = {
     "update_stream": {"path": "/power/1", "stamp": "end"},
     "send_readings": {
         "readings": [
-            {"device": "new-meter", "stream": "/power/1", "time": "2025-06-01T12:00:00Z", "values": {"x_w": 1}}
+            {"device": "new-meter", "stream": "/p", "time": NOON, "values": {"x_w": 1}}
         ]
     },
     "replay_quarantine": {"ids": ["{quarantine}"]},
@@ -56,7 +58,7 @@ BODIES = {
     "update_integration": {"name": "Changed"},
     "replay_integration": {"dead_letter_ids": ["{dead_letter}"]},
     "create_source": {
-        "type": "mqtt", "name": "New", "settings": {"host": "broker.example.com", "topics": [{"filter": "a/#"}], "client_id": "hub"},
+        "type": "mqtt", "name": "New", "settings": BROKER,
     },
     "update_source": {"name": "Changed"},
 }  # fmt: skip
@@ -125,8 +127,9 @@ async def make_world(pool, organization_id, mark):
         await readings.ensure_months(db, {(2025, 6)})
         await readings.append(db, [readings.Row(stream.stream_id, at, at, 192, [1.5], None)])
         await db.execute(
-            "INSERT INTO rollup VALUES ($1, 'h', $2::timestamptz, $2::timestamptz + interval '1 hour', '{1}', '{1.5}', '{1.5}',"
-            " '{1.5}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', 1, 1)",
+            "INSERT INTO rollup VALUES ($1, 'h', $2::timestamptz, '2025-06-01T13:00Z',"
+            " '{1}', '{1.5}', '{1.5}', '{1.5}', '{NULL}', '{NULL}', '{NULL}', '{NULL}',"
+            " '{NULL}', 1, 1)",
             stream.stream_id,
             at,
         )
@@ -214,16 +217,17 @@ async def _make_event(db, organization_id, mark, device_id):
 async def _make_ledger(db, organization_id, integration_id, event_id, mark):
     at = await db.fetchval("SELECT created_at FROM event WHERE id = $1", event_id)
     await db.execute(
-        "INSERT INTO attempt (integration_id, organization_id, message_id, event_id, number, started_at,"
-        " duration_ms, outcome, reason) VALUES ($1, $2, $3, $4, 1, now(), 5, 'rejected', $5)",
+        "INSERT INTO attempt (integration_id, organization_id, message_id, event_id, number,"
+        " started_at, duration_ms, outcome, reason)"
+        " VALUES ($1, $2, $3, $4, 1, now(), 5, 'rejected', $5)",
         integration_id, organization_id, f"{mark}-message", event_id, f"{mark} said no",
     )  # fmt: skip
     await db.execute(
         "INSERT INTO ledger (integration_id, matched, dead) VALUES ($1, 1, 1)", integration_id
     )
     return await db.fetchval(
-        "INSERT INTO dead_letter (integration_id, event_id, event_created_at, message_id, attempts, reason)"
-        " VALUES ($1, $2, $3, $4, 1, $5) RETURNING id",
+        "INSERT INTO dead_letter (integration_id, event_id, event_created_at, message_id, attempts,"
+        " reason) VALUES ($1, $2, $3, $4, 1, $5) RETURNING id",
         integration_id, event_id, at, f"{mark}-message", f"{mark} said no",
     )  # fmt: skip
 

@@ -8,6 +8,10 @@ import pytest
 
 from wattwire.api.contract import Check
 
+JSON = {"Content-Type": "application/json"}
+UMLAUT = {"Idempotency-Key": "ä"}
+OLD = "2001-01-01T00:00:00Z"
+MIB = 1024 * 1024
 SHAPE = {"type", "title", "status", "detail", "request_id"}
 
 
@@ -39,24 +43,24 @@ def check_problem(answer, status, slug=None):
         ("GET", "/api/v1/devices?limit=0", {}, 422),
         ("GET", "/api/v1/devices?cursor=nonsense", {}, 400),
         ("GET", "/api/v1/devices?search=%00", {}, 422),
-        ("POST", "/api/v1/devices", {"data": b"{", "headers": {"Content-Type": "application/json"}}, 400),
+        ("POST", "/api/v1/devices", {"data": b"{", "headers": JSON}, 400),
         ("POST", "/api/v1/devices", {"json": {}}, 422),
         ("POST", "/api/v1/devices", {"json": {"key": "a\x00b"}}, 422),
         ("POST", "/api/v1/devices", {"json": {"key": "a", "metadata": {"a": "\x00"}}}, 422),
         ("POST", "/api/v1/devices", {"json": {"key": "a", "metadata": {"a": "b" * 20_000}}}, 422),
         ("POST", "/api/v1/devices", {"json": {"key": "a", "time_zone": "Mars/Olympus"}}, 422),
         ("POST", "/api/v1/devices", {"json": {"key": "a", "colour": "red"}}, 422),
-        ("POST", "/api/v1/devices", {"json": {"key": "a"}, "headers": {"Idempotency-Key": "ä"}}, 422),
+        ("POST", "/api/v1/devices", {"json": {"key": "a"}, "headers": UMLAUT}, 422),
         ("POST", "/api/v1/devices", {"data": io.BytesIO(b"x" * (1024 * 1024 + 1))}, 413),
         ("POST", "/api/v1/readings", {"data": b"{"}, 400),
         ("POST", "/api/v1/readings", {"json": {"readings": 3}}, 422),
         ("POST", "/api/v1/readings", {"data": b"x", "headers": {"Content-Encoding": "br"}}, 415),
         ("POST", "/api/v1/readings", {"data": b"x", "headers": {"Content-Encoding": "gzip"}}, 400),
-        ("POST", "/api/v1/readings", {"data": io.BytesIO(b"x" * (16 * 1024 * 1024 + 1))}, 413),
+        ("POST", "/api/v1/readings", {"data": io.BytesIO(b"x" * (16 * MIB + 1))}, 413),
         ("POST", "/api/v1/tokens", {"json": {"role": "god"}}, 422),
-        ("POST", "/api/v1/tokens", {"json": {"role": "owner", "expires_at": "2001-01-01T00:00:00Z"}}, 422),
+        ("POST", "/api/v1/tokens", {"json": {"role": "owner", "expires_at": OLD}}, 422),
         ("POST", "/api/v1/integrations", {"json": {"type": "x", "name": "y", "settings": {}}}, 422),
-        ("GET", "/api/v1/devices/1/rollups?aggregation=h&from=2025-01-01T00:00:00&to=2025-02-01T00:00:00Z", {}, 422),
+        ("GET", f"/api/v1/devices/1/rollups?aggregation=h&from=2000-01-01&to={OLD}", {}, 422),
         ("POST", "/api/v1/session", {"json": {"email": "a@b.c", "password": "x"}}, 401),
     ],
 )  # fmt: skip

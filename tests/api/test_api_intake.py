@@ -63,7 +63,7 @@ async def test_an_empty_batch_is_fine(owner):
 
 
 async def test_unknown_devices_wait_until_they_are_registered(owner, reading):
-    """Without auto-registration a reading waits in quarantine; registered and fed back it is stored."""
+    """Without auto-registration a reading waits in quarantine until its device is registered."""
     await owner.patch("/api/v1/organization", {"auto_register": False})
     answer = await owner.post("/api/v1/readings", {"readings": [reading()]})
     assert 422 == answer.status
@@ -156,7 +156,8 @@ async def test_a_line_that_cannot_be_read_refuses_the_batch(owner):
 
 async def test_a_partial_write_stores_the_good_points(owner):
     """422 in InfluxDB's shape; the good are stored; the others can be mended and fed back."""
-    lines = b"power,device=meter-1 x_w=1 1748779200000000000\npower,device=meter-1 x_w=2 7258118400000000000"
+    point = b"power,device=meter-1 x_w=1 "
+    lines = point + b"1748779200000000000\n" + point + b"7258118400000000000"
     answer = await write(owner, lines)
 
     assert 422 == answer.status
@@ -275,7 +276,7 @@ async def store_rollups(bench, hours, width=1):
             none,
             60,
             1.0,
-        )  # fmt: skip
+        )
         for n in range(hours)
     ]
     async with bench.pool.acquire() as db:

@@ -55,7 +55,7 @@ async def other(bench):
 
 
 async def test_no_route_shows_or_changes_what_is_another_organizations(bench, owner, other):
-    """Called with another organization's ids, every route says 404, shows nothing and changes nothing."""
+    """With another organization's ids every route says 404, shows nothing and changes nothing."""
     before = await snapshot(bench.pool, other.organization_id)
     for route in SHORT:
         method, path, arguments = other.request(route)
@@ -71,7 +71,7 @@ async def test_no_route_shows_or_changes_what_is_another_organizations(bench, ow
 
 
 async def test_every_route_works_on_what_is_ones_own(bench, other):
-    """The same requests with the organization's own token succeed, so that the test above proves something."""
+    """The same requests with one's own token succeed, so that the test above proves something."""
     client = bench.client(await bench.token(other.organization_id))
     late = [name for name in BY_NAME if name.startswith(("purge_", "revoke_", "delete_"))]
     late += ["delete_device", "delete_session"]
@@ -139,8 +139,28 @@ async def test_no_route_is_open_to_strangers(bench, organization_id, header):
         assert b"own" not in answer.body.replace(b"unknown", b"")
 
 
+#: What the table must say, told in another way: who may what, by method and address.
+OWNERS = ("/api/v1/users", "/api/v1/tokens", "/api/v1/audit")
+CONFIDENTIAL = ("/api/v1/mqtt-credentials", "/api/v1/sources")
+
+
+def rule(method, path):
+    """Return the role that an operation must need."""
+    if path.startswith(OWNERS) or (path == "/api/v1/organization" and method != "GET"):
+        return Role.OWNER
+    if path == "/api/v1/session" or (method == "GET" and not path.startswith(CONFIDENTIAL)):
+        return Role.VIEWER
+    return Role.EDITOR
+
+
+@pytest.mark.parametrize("route", GUARDED, ids=NAMES)
+def test_the_table_of_permissions_keeps_to_the_rule(route):
+    """People and tokens are the owners' business; whoever changes anything is an editor."""
+    assert rule(next(iter(route.methods)), route.path) is NEEDED[route.name]
+
+
 def test_every_operation_is_tried():
-    """A new operation without a line in the table of permissions, or without a request here, fails."""
+    """A new operation without a permission, or without a request to try it with, fails."""
     assert set(BY_NAME) == set(NEEDED) | (OPEN - {"get_docs"})
     for route in OPERATIONS:
         needs_body = any(m in route.methods for m in ("POST", "PATCH", "PUT"))

@@ -97,13 +97,13 @@ async def test_deliveries_and_dead_letters_are_paged(bench, owner, organization_
     for _ in range(4):
         await bench.pool.execute(
             "INSERT INTO attempt (integration_id, organization_id, message_id, number, started_at,"
-            " duration_ms, outcome) SELECT integration_id, organization_id, message_id, 2, started_at, 1,"
-            " 'delivered' FROM attempt LIMIT 1"
+            " duration_ms, outcome) SELECT integration_id, organization_id, message_id, 2,"
+            " started_at, 1, 'delivered' FROM attempt LIMIT 1"
         )
         await bench.pool.execute(
-            "INSERT INTO dead_letter (integration_id, event_id, event_created_at, message_id, attempts,"
-            " reason, died_at) SELECT integration_id, event_id, event_created_at, message_id, 1, reason,"
-            " died_at FROM dead_letter LIMIT 1"
+            "INSERT INTO dead_letter (integration_id, event_id, event_created_at, message_id,"
+            " attempts, reason, died_at) SELECT integration_id, event_id, event_created_at,"
+            " message_id, 1, reason, died_at FROM dead_letter LIMIT 1"
         )
     attempts, _ = await walk(owner, f"{path}/deliveries")
     letters, _ = await walk(owner, f"{path}/dead-letters")

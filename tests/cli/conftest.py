@@ -11,7 +11,7 @@ from wattwire.engines.datadir import DataDir
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "api"))
 
-from api_bench import open_bench  # noqa: E402 - one hub for both faces, found by the line above
+from api_bench import open_bench
 
 
 @pytest.fixture

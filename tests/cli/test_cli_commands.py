@@ -36,8 +36,8 @@ async def test_a_token_made_here_opens_the_api(bench, wattwire, acme):
 async def test_an_mqtt_credential_has_exactly_the_promised_shape(bench, wattwire, acme):
     """username, password and topic; the password fits what is stored and is shown this once."""
     made = await wattwire(
-        "mqtt-credential", "create", "--username", "u1", "--topic", "meters/1", "--format", "smart_meter",
-        "--subscribe", "meters/1/commands", "--json",
+        "mqtt-credential", "create", "--username", "u1", "--topic", "meters/1",
+        "--format", "smart_meter", "--subscribe", "meters/1/commands", "--json",
     )  # fmt: skip
     assert 0 == made.code, made.err
     shape = made.json
@@ -180,11 +180,11 @@ async def test_quarantine_from_the_command_line(bench, wattwire, acme, tmp_path)
 
 
 async def test_integrations_from_the_command_line(bench, wattwire, acme, tmp_path):
-    """Create with settings from a file, so that secrets stay out of the process list; test; stats; pause."""
+    """Settings come from a file: secrets stay out of the process list. Test, stats, pause."""
     (tmp_path / "hook.json").write_text('{"url": "https://a.example/", "secret_key": "s3cr3t-key"}')
     made = await wattwire(
-        "integration", "create", "--type", "webhook", "--name", "Desk", "--topic", "device.telemetry",
-        "--settings", "@hook.json", "--json",
+        "integration", "create", "--type", "webhook", "--name", "Desk",
+        "--topic", "device.telemetry", "--settings", "@hook.json", "--json",
     )  # fmt: skip
     assert 0 == made.code, made.err
     assert "s3cr3t" not in made.out
@@ -229,8 +229,8 @@ async def test_a_command_leaves_no_token_behind(bench, wattwire, acme):
 async def test_without_a_hub_the_sentence_says_what_to_do(tmp_path):
     """Exit code 3, no stack trace, on every command that needs a hub."""
     for command in (
-        ("token", "create", "--role", "owner"), ("device", "list"), ("migrate",), ("quarantine", "list"),
-        ("organization", "list"), ("integration", "stats", "1"),
+        ("token", "create", "--role", "owner"), ("device", "list"), ("migrate",),
+        ("quarantine", "list"), ("organization", "list"), ("integration", "stats", "1"),
     ):  # fmt: skip
         done = await run_wattwire(*command, "--data-dir", tmp_path / "none", cwd=tmp_path)
         assert 3 == done.code, command

@@ -198,6 +198,13 @@ def test_a_damaged_pair_is_made_again(made, tls, name, content):
     shake(server_context(again.server, again.key), trusting(made.ca), "localhost")
 
 
+def test_a_key_of_another_certificate_is_replaced(made, tls):
+    """A key that is not the certificate's, as after a power cut between the two, is replaced."""
+    shutil.copy(tls / "ca.key", made.key)
+
+    assert ensure_certificates(tls, ["hub.example.com", "192.0.2.7", "zähler.example"]).renewed
+
+
 def test_a_pair_of_another_ca_is_replaced(made, tls, folder):
     """A server certificate that the present CA did not sign is replaced."""
     other = ensure_certificates(

@@ -1,9 +1,11 @@
 """The folder of a hub: one hub at a time, and commands find it."""
 
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -14,6 +16,7 @@ from wattwire.engines.datadir import (
     read_hub_info,
 )
 from wattwire.engines.errors import EngineError
+from wattwire.engines.locking import is_held
 
 HOLD = """
 import pathlib, sys
@@ -22,13 +25,6 @@ data = DataDir(pathlib.Path(sys.argv[1]))
 data.write_hub_info({'x': 1})
 print('held', flush=True)
 sys.stdin.read()
-"""
-LOOK = """
-import pathlib, sys
-from wattwire.engines.datadir import read_hub_info
-print('looks', flush=True)
-while True:
-    read_hub_info(pathlib.Path(sys.argv[1]))
 """
 
 
@@ -128,16 +124,12 @@ def test_hub_info_is_private_and_cleared(folder):
 
 def test_looking_does_not_disturb_a_start(folder):
     """A command that looks for the hub at the moment it starts does not make it fail."""
-    command = [sys.executable, "-c", LOOK, folder / "data"]
-    looker = subprocess.Popen(command, stdout=subprocess.PIPE)
-    try:
-        assert looker.stdout.readline() == b"looks\n"
-        for _ in range(300):
-            DataDir(folder / "data").close()
-        assert looker.poll() is None
-    finally:
-        looker.kill()
-        looker.communicate()
+    DataDir(folder).close()
+    looks = os.open(folder / "hub.lock", os.O_RDONLY)
+    fcntl.flock(looks, fcntl.LOCK_SH)
+    threading.Timer(0.05, os.close, [looks]).start()
+    with DataDir(folder):
+        assert is_held(folder / "hub.lock")
 
 
 def test_no_folder_means_no_hub(folder):

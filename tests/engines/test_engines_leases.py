@@ -183,6 +183,7 @@ async def test_fencing_delays_the_new_owner(pool):
     """A fenced transaction keeps an expired lease from others; renewals do not wait for it."""
     a, b = Leases(pool, "a", LONG), Leases(pool, "b", LONG)
     await a.acquire(["x", "y"])
+    await expire(pool, "x")
     async with pool.acquire() as connection, connection.transaction():
         assert await store.fence(connection, "x", "a", a.held("x"))
         await pool.execute("UPDATE lease SET expires_at = now() WHERE name = 'y'")
@@ -190,7 +191,6 @@ async def test_fencing_delays_the_new_owner(pool):
         assert {"x": (True, False), "y": (True, True)} == renewed
         await pool.execute("UPDATE lease SET expires_at = now() WHERE name = 'y'")
         assert {"y"} == await b.acquire(["x", "y"])
-    await expire(pool, "x")
 
     assert {"x"} == await b.acquire(["x"])
 

@@ -190,7 +190,7 @@ async def test_a_killed_server_comes_back(postgres, is_running):
 
 
 async def test_an_orphan_is_ended(postgres, folder, spawn, eventually):
-    """A server of ours that outlived its hub is ended in good order; others that name it are not."""
+    """A server of ours that outlived its hub is ended in good order; a stranger is left alone."""
     folder.chmod(0o755)  # the orphan is started without the power to read past a closed door
     await write(postgres)
     command = psutil.Process(postgres.pid).cmdline()
@@ -295,7 +295,9 @@ async def test_a_damaged_database_is_explained(postgres, folder):
     await postgres.stop()
     (folder / "postgres" / "data" / "global" / "pg_control").write_bytes(b"")
 
-    with pytest.raises(EngineError, match=r"PostgreSQL did not start: could not .*pg_control.*\(folder "):
+    with pytest.raises(
+        EngineError, match=r"PostgreSQL did not start: could not .*pg_control.*\(folder "
+    ):
         await postgres.start()
 
 

@@ -65,7 +65,7 @@ async def measure(arguments):
         took, busy = time.perf_counter() - began, time.process_time() - busy
     totals = door.statistics().totals
     await door.stop()
-    print(  # noqa: T201 - what the script is for
+    print(
         f"QoS {arguments.qos}, {arguments.clients} connections: {hub.count} messages, "
         f"{totals.acknowledgements_sent} acknowledged, {hub.count / took:,.0f}/s on the wall, "
         f"{busy / hub.count * 1e6:.1f} µs of processor each = {hub.count / busy:,.0f}/s per core"

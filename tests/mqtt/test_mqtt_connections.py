@@ -468,9 +468,19 @@ async def test_a_taken_port_is_said_at_the_start(hub, door):
     other = Door(hub)
     with pytest.raises(OSError):
         await other.start("127.0.0.1", door.ports.mqtt)
-    await other.wait()
+    async with asyncio.timeout(5):
+        await other.wait()
     with pytest.raises(ValueError):
         await Door(hub).start("127.0.0.1", 0, 0)
+
+
+async def test_a_hub_that_cannot_load_is_said_at_the_start(hub, monkeypatch):
+    """The error of the hub, and nothing is left running."""
+    monkeypatch.setattr(hub, "load_sessions", hub.load_session)
+    tasks = asyncio.all_tasks()
+    with pytest.raises(TypeError):
+        await Door(hub).start("127.0.0.1", 0)
+    assert asyncio.all_tasks() == tasks
 
 
 def _fail(accepted, _peer):

@@ -16,7 +16,6 @@ import msgspec
 import structlog
 
 from wattwire import __version__
-from wattwire.app.demo import Demo
 from wattwire.app.first_start import Owner, ensure_owner, make_demo_token
 from wattwire.app.kit import NatsUnreachableError, connect_nats
 from wattwire.app.logs import configure_logs
@@ -121,6 +120,8 @@ async def _start(
     folder.write_hub_info(info | {"database_url": places.database_url, "nats_url": places.nats_url})
     token = None
     if demo:
+        from wattwire.app.demo import Demo  # noqa: PLC0415 - a web server, for this alone
+
         token = await make_demo_token(places.database_url)
         await stack.enter_async_context(Demo(places.database_url, info))
     return Running(info, owner, token)

@@ -20,6 +20,7 @@ from wattwire.cli import (
     tokens,
     users,
 )
+from wattwire.simulate.commands import simulate_app
 
 app = typer.Typer(
     name="wattwire",
@@ -45,6 +46,7 @@ for group in (
     quarantine.app,
     integrations.app,
     events.app,
+    simulate_app,
 ):
     app.add_typer(group)
 

@@ -1,6 +1,7 @@
 """The embedded PostgreSQL's configuration, written anew at each start."""
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -58,6 +59,11 @@ FIXED: Final[Mapping[str, str]] = {
     "idle_in_transaction_session_timeout": "5min",
 }
 
+#: After a crash every file is written out first: with one call for all of them, where there is one.
+PLATFORM: Final[Mapping[str, str]] = (
+    {"recovery_init_sync_method": "syncfs"} if sys.platform == "linux" else {}
+)
+
 #: What is known from a version on.
 SINCE: Final[Mapping[int, Mapping[str, str]]] = {18: {"io_method": "sync"}}  # no idle I/O workers
 
@@ -77,6 +83,7 @@ def settings_for(
     newer = {k: v for since, some in SINCE.items() if version >= since for k, v in some.items()}
     return {
         **FIXED,
+        **PLATFORM,
         **newer,
         **COMMIT[durability],
         "shared_buffers": f"{buffers // MIB}MB",

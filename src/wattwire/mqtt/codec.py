@@ -188,8 +188,7 @@ def _decode_connect(body: _Body) -> p.Connect:
         raise MalformedPacketError("unknown protocol name [3.1.2-1]")
     if (name, level) != (_PROTOCOL, p.LEVEL_311):
         raise UnsupportedLevelError(name, level)
-    flags = body.byte()
-    _check_connect_flags(flags)
+    _check_connect_flags(flags := body.byte())
     keep_alive, client_id = body.number(), body.text()
     will = _decode_will(body, flags) if flags & 0x04 else None
     username = body.text() if flags & 0x80 else None

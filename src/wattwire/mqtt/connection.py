@@ -205,14 +205,12 @@ class Connection(asyncio.Protocol):
         certificate = tls.getpeercert(binary_form=True) if tls else None
         return hashlib.sha256(certificate).digest() if certificate else None
 
-    # What the packets of an admitted client mean.
-
     def _acknowledged(self, packet: p.Puback) -> None:
         if self._outbox is not None:
             self._outbox.acknowledged(packet.packet_id)
 
-    def _received(self, packet: p.Pubrec) -> None:
-        self._answer(p.Pubrel(packet.packet_id))  # not one of ours: let the client forget it
+    def _received(self, packet: p.Pubrec) -> None:  # not one of ours: let the client forget it
+        self._answer(p.Pubrel(packet.packet_id))
 
     def _released(self, packet: p.Pubrel) -> None:
         if self._inbox is not None:
@@ -266,8 +264,6 @@ class Connection(asyncio.Protocol):
     def _answer(self, packet: p.Packet) -> None:
         if self._outbox is not None and not self.ended:
             self._outbox.send(self._outbox.encode(packet))
-
-    # What the inbox asks for.
 
     def acknowledge(self, frames: list[bytes]) -> None:
         """Send acknowledgements, four bytes each, if the client is still there."""
@@ -364,9 +360,9 @@ class Connection(asyncio.Protocol):
             self._timer = self._floor.desk.loop.call_later(_CLOSE_SECONDS, transport.abort)
 
     def _who(self) -> dict[str, str]:
-        username = self.principal.username if self.principal else ""
         client_id = self.session.key.client_id[:100] if self.session else ""
-        return {"peer": self.peer, "username": username, "client_id": client_id}
+        name = self.principal.username if self.principal else ""
+        return {"peer": self.peer, "username": name, "client_id": client_id}
 
     def _cancel_timers(self) -> None:
         self._timer.cancel()
@@ -374,13 +370,13 @@ class Connection(asyncio.Protocol):
             self._stall.cancel()
 
     def _depart(self) -> None:
-        principal, session, floor = self.principal, self.session, self._floor
-        if principal is None or session is None:
+        floor = self._floor
+        if self.principal is None or self.session is None:
             return
-        floor.roster.leave(session.key, self)
-        floor.sessions.leave(session)
+        floor.roster.leave(self.session.key, self)
+        floor.sessions.leave(self.session)
         if self.will is not None:
-            publish_will(floor.desk, floor.router, principal, self.will)
+            publish_will(floor.desk, floor.router, self.principal, self.will)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Clear up."""

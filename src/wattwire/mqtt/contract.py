@@ -58,9 +58,9 @@ class Outgoing(NamedTuple):
 class Hub(Protocol):
     """The hub. All of it is called on the door's event loop.
 
-    The coroutines are given a time limit; one that raises is tried again a few times where that
-    makes sense. Writes of one key (session, or organization and topic) never overlap and come in
-    the order in which things happened.
+    The coroutines are given a time limit, but for those asked at start; a write that raises is
+    tried again a few times. Writes of one key (session, or organization and topic) never overlap
+    and come in the order in which things happened.
     """
 
     async def authenticate(

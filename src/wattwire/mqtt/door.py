@@ -73,19 +73,29 @@ class Door:
         self._over.add_done_callback(_look_at)
         floor = self._floor = self._build(loop, limits or Limits())
         floor.desk.keeper.start(self._died)
-        await self._load(floor)
         self._sweeper = loop.create_task(_sweep(floor.sessions))
         self._sweeper.add_done_callback(self._died)
         try:
-            if port is not None:
-                self._plain = Listener(floor, None)
-                await self._plain.open(_loopback(host), port, self._died)
-            if tls_port is not None:
-                self._tls = Listener(floor, ssl_context)
-                await self._tls.open(host, tls_port, self._died)
-        except OSError:
+            await self._load(floor)
+            await self._listen(floor, host, (port, tls_port), ssl_context)
+        except BaseException:
             await self.stop()
             raise
+
+    async def _listen(
+        self,
+        floor: Floor,
+        host: str,
+        ports: tuple[int | None, int | None],
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        port, tls_port = ports
+        if port is not None:
+            self._plain = Listener(floor, None)
+            await self._plain.open(_loopback(host), port, self._died)
+        if tls_port is not None:
+            self._tls = Listener(floor, ssl_context)
+            await self._tls.open(host, tls_port, self._died)
 
     def _build(self, loop: asyncio.AbstractEventLoop, limits: Limits) -> Floor:
         counters = Counters()

@@ -1,4 +1,4 @@
-"""The reference pages, written from the code that they describe. `wattwire docs` puts them in docs/.
+"""The reference pages below docs/, written by `wattwire docs` from the code they describe.
 
 Nothing is said twice: a setting's meaning is its `Field(description=…)`, a type's page begins with
 its module's docstring, the API's page is its OpenAPI document. A test compares what is committed
@@ -7,8 +7,6 @@ with what the code says.
 
 from collections.abc import Mapping
 from typing import Any
-
-import msgspec
 
 from wattwire.api.application import create_description
 from wattwire.integrations import TYPES as INTEGRATION_TYPES
@@ -21,13 +19,10 @@ def pages(command: Any) -> Mapping[str, str]:
 
     `command` is the root of the command line, which is not for this room to import.
     """
-    document = create_description()
     return {
         "settings.md": settings.page(),
         "cli.md": commands.page(command),
-        "api.md": api.page(document),
-        "openapi.json": msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
-        + "\n",
+        "api.md": api.page(create_description()),
         "metrics.md": metrics.page(),
         "integrations/README.md": integrations.index(INTEGRATION_TYPES.values()),
         "sources/README.md": sources.index(SOURCE_TYPES.values()),

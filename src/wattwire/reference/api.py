@@ -16,8 +16,8 @@ def page(document: Mapping[str, Any]) -> str:
     groups = [_group(tag, list(operations(document, tag["name"]))) for tag in document["tags"]]
     return (
         f"{NOTICE}# HTTP API\n\n{document['info']['description']}\n\n"
-        "The same as a document for programs: [openapi.json](openapi.json), and from a running hub "
-        "`/api/openapi.json`. A call carries `Authorization: Bearer TOKEN`; the role beside each "
+        "The same as a document for programs: `wattwire openapi`, or `/api/openapi.json` of a "
+        "running hub. A call carries `Authorization: Bearer TOKEN`; the role beside each "
         "operation is the least that may do it (viewer, editor, owner).\n\n" + "\n".join(groups)
     )
 

@@ -10,8 +10,8 @@ def page(root: Any) -> str:
     """Return the page of all commands below `root`."""
     parts = [_section(path, command) for path, command in walk(root, (root.name or "wattwire",))]
     return (
-        f"{NOTICE}# Commands\n\nExit codes: 0 done, 1 refused or failed, 2 not understood, 3 the hub "
-        "cannot be reached. Commands work beside a running hub: `--data-dir` finds it, "
+        f"{NOTICE}# Commands\n\nExit codes: 0 done, 1 refused or failed, 2 not understood, 3 the "
+        "hub cannot be reached. Commands work beside a running hub: `--data-dir` finds it, "
         "`WATTWIRE_DATABASE_URL` names its database instead.\n\n" + "\n".join(parts)
     )
 

@@ -1,6 +1,7 @@
 """The page of what the hub takes in at its own doors, from the decoders' docstrings."""
 
 import inspect
+import re
 from types import ModuleType
 from typing import Final
 
@@ -25,6 +26,7 @@ _MQTT: Final = (
     ("`sparkplug_b`", (sparkplug_state, sparkplug_births, sparkplug_values, sparkplug_json)),
     ("`netneural`", (telemetry,)),
 )
+_FOR_MAINTAINERS: Final = re.compile(r"Pure(:| but for)[^.]*\.\s*| Pure\.(?=\n)")
 _HTTP: Final = (
     ("`POST /api/v1/readings`, and `json` over MQTT", (json_readings,)),
     ("`POST /api/v1/write` and `/api/v2/write`", (line_protocol,)),
@@ -33,26 +35,23 @@ _HTTP: Final = (
 
 def page() -> str:
     """Return the page."""
-    return "\n".join(
-        [
-            f"{NOTICE}# The hub's own doors\n",
-            "What a device or a program may send, in the words of the decoders. A message over MQTT "
-            f"has at most {MAX_PAYLOAD_BYTES:,} bytes; a body over HTTP at most "
-            f"{json_readings.MAX_BODY_BYTES:,}. What is refused is kept in quarantine with the "
-            "reason and the place. Example messages: [DEVELOPER_APIS.md](../../DEVELOPER_APIS.md).\n",
-            f"## MQTT\n\n{words(routing)}",
-            _topics(),
-            *(_section(*part) for part in _MQTT),
-            "## HTTP\n",
-            *(_section(*part) for part in _HTTP),
-            f"## How a channel adds up\n\n{words(kinds)}",
-        ]
+    introduction = (
+        f"{NOTICE}# The hub's own doors\n\nWhat a device or a program may send, in the words of "
+        f"the decoders. A message over MQTT has at most {MAX_PAYLOAD_BYTES:,} bytes; a body over "
+        f"HTTP at most {json_readings.MAX_BODY_BYTES:,}. What is refused is kept in quarantine "
+        "with the reason and the place. Example messages: "
+        "[DEVELOPER_APIS.md](../../DEVELOPER_APIS.md).\n"
     )
+    parts = [introduction, f"## MQTT\n\n{words(routing)}", _topics()]
+    parts += [_section(*part) for part in _MQTT]
+    parts.append("## HTTP\n")
+    parts += [_section(*part) for part in _HTTP]
+    return "\n".join([*parts, f"## How a channel adds up\n\n{words(kinds)}"])
 
 
 def words(module: ModuleType) -> str:
-    """Return a module's docstring."""
-    return f"{inspect.getdoc(module)}\n"
+    """Return a module's docstring without what only its maintainers want to know."""
+    return _FOR_MAINTAINERS.sub("", f"{inspect.getdoc(module)}\n")
 
 
 def _section(title: str, modules: tuple[ModuleType, ...]) -> str:

@@ -25,8 +25,8 @@ def _limits(kind: IntegrationType[Any]) -> str:
     overhead = f", of which each message takes {limits.overhead_bytes:,} beside its body"
     call = (
         f"One call carries at most {_messages(limits.max_messages)} and {limits.max_bytes:,} bytes"
-        f"{overhead if limits.overhead_bytes else ''}. That is the service's own limit; batches are "
-        "cut to it. What follows can be changed for each integration (`null`: no limit).\n\n"
+        f"{overhead if limits.overhead_bytes else ''}. Batches are "
+        "cut to that. What follows can be changed for each integration (`null`: no limit).\n\n"
     )
     rows = (
         ("`rate_per_minute`", _preset(presets.rate_per_minute), "messages a minute"),
@@ -48,8 +48,9 @@ def _attempts(kind: IntegrationType[Any]) -> str:
     unset = kind.settings.model_construct()
     delays = ", ".join(span(delay) for delay in kind.schedule(unset))
     return (
-        f"## Attempts\n\nUnless `schedule_seconds` says otherwise an attempt is made after: {delays} "
-        "(each ± 20 %, never sooner than the service asks for). An answer may take "
+        f"## Attempts\n\nUnless `schedule_seconds` says otherwise the attempts of a message are "
+        f"this long after each other: {delays} (± 20 %, and no sooner than the service asks for)."
+        " An answer may take "
         f"{span(kind.timeout_seconds(unset))}. Events are written in the format `{kind.format}` "
         "unless the integration names another.\n"
     )
@@ -59,8 +60,8 @@ def _answers(kind: IntegrationType[Any]) -> str:
     meanings = explained(Verdict)
     rows = ((code(key), code(verdict), meanings[verdict]) for key, verdict in kind.verdicts.items())
     return (
-        "## What answers mean\n\nWhat is not listed is as the type itself says, above. `outcomes` of "
-        "an integration changes any line.\n\n" + table(("answer", "verdict", "meaning"), rows)
+        "## What answers mean\n\nWhat is not listed is as the type itself says, above. `outcomes` "
+        "of an integration changes any line.\n\n" + table(("answer", "verdict", "meaning"), rows)
     )
 
 

@@ -43,7 +43,7 @@ def explained(words: type[Enum]) -> Mapping[str, str]:
 
 
 def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yield every field that a person fills in, nested ones as `outer.inner`, lists as `outer[]`."""
+    """Yield every field that a person fills in; nested ones as `outer.inner` or `outer[].inner`."""
     for name, field in model.model_fields.items():
         inner = _model_in(field.annotation)
         if inner is not None:
@@ -89,7 +89,7 @@ def _kind(annotation: Any) -> str:
     if origin is Literal:
         return " or ".join(code(part) for part in parts)
     if origin in {tuple, list, frozenset}:
-        return f"list of {_kind(parts[0])}"
+        return f"list of {_kind(parts[0])}".removesuffix(" of as below")
     if origin is dict:
         return f"table of {_kind(parts[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Enum):

@@ -68,8 +68,8 @@ def page() -> str:
     """Return the page."""
     rows = ((code(name), _kind(name), code(_label(name)), MEANINGS[name]) for name in MEANINGS)
     return (
-        f"{NOTICE}# Metrics\n\n`GET /metrics` of the process that serves the API, in the text format "
-        "of Prometheus, for all processes of the hub. For each integration, at any moment, "
+        f"{NOTICE}# Metrics\n\n`GET /metrics` of the process that serves the API, in the text "
+        "format of Prometheus, for all processes of the hub. For each integration, at any moment, "
         "`matched = delivered + waiting + in_flight + dead + discarded`: all six come from one "
         "snapshot of the database. Counters start at 0 with their process; the ledger's do not.\n\n"
         + table(("name", "kind", "label", "meaning"), rows)

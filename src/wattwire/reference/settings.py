@@ -13,8 +13,8 @@ def page() -> str:
     survives = ((code(word), meaning) for word, meaning in explained(Durability).items())
     return (
         f"{NOTICE}# Settings\n\nThe environment wins over the file `wattwire.toml` in the current "
-        "folder, where the names are written small and without `WATTWIRE_`; options of commands win "
-        "over both. Unknown names in the file are refused.\n\n"
+        "folder, where the names are written small and without `WATTWIRE_`; options of commands "
+        "win over both. Unknown names in the file are refused.\n\n"
         + table(("variable", "", "default", "meaning"), rows)
         + "\n## What an acknowledgement survives\n\n"
         + table(("`WATTWIRE_DURABILITY`", "survives"), survives)

@@ -10,8 +10,8 @@ from wattwire.sources.contract import SourceType
 def page(kind: SourceType[Any]) -> str:
     """Return the Markdown page of a source type."""
     return (
-        f"{NOTICE}{kind.docs or ''}\n## Settings\n\nType `{kind.name}`. Secrets are sealed, and never "
-        f"shown again.\n\n{field_table(kind.settings)}"
+        f"{NOTICE}{kind.docs or ''}\n## Settings\n\nType `{kind.name}`. Secrets are sealed, and "
+        f"never shown again.\n\n{field_table(kind.settings)}"
     )
 
 

@@ -74,8 +74,7 @@ class RollupWorker:
     async def _work(self) -> None:
         """Pass over the stale buckets until nothing is due, then wait for more."""
         began = time.monotonic()
-        worked = await self.work_through()
-        if not worked:
+        if not await self.work_through():
             # Looking costs more the more is waiting to become quiet: at most a tenth of the time.
             await self._rest(9 * (time.monotonic() - began))
 
@@ -96,7 +95,7 @@ class RollupWorker:
         worked = False
         for kind in KINDS:
             for _ in range(SLICES_PER_PASS):
-                if not await self._slice(kind):
+                if not self._holds() or not await self._slice(kind):
                     break
                 worked = True
         return worked
