@@ -225,15 +225,17 @@ async def open_bench(pool, database_url, folder):
     async with pool.acquire() as connection:
         await ensure_partitions(connection, datetime.now(UTC).date())
     watching = asyncio.create_task(watch.run())
-    async with asyncio.timeout(10):
-        await watch.listening.wait()
-    async with (
-        serve(app, host="127.0.0.1", port=0) as served,
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(30)) as session,
-    ):
-        yield Bench(pool, hub, app, served.url, session, writer, status, watch, directory)
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
+    try:
+        async with asyncio.timeout(30):
+            await watch.listening.wait()
+        async with (
+            serve(app, host="127.0.0.1", port=0) as served,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as session,
+        ):
+            yield Bench(pool, hub, app, served.url, session, writer, status, watch, directory)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 async def until(condition, seconds=10):

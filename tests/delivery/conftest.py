@@ -2,10 +2,22 @@
 
 from datetime import UTC, datetime
 
+import logging
+
 import pytest
+import structlog
 from delivery_story import FakeClock, Receivers, Story
 
 from wattwire.store import ledger
+
+
+@pytest.fixture(autouse=True)
+def _few_words():
+    """Failures are what these tests are about: their log would be long, and slow to print."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -275,7 +275,7 @@ class Story:
         self.worker = worker
         run = asyncio.create_task(worker.run())
         try:
-            await self.quiet()
+            await self.until(lambda: run.done() or worker.ready)
             yield worker
         finally:
             if not run.done():

@@ -12,11 +12,13 @@ from wattwire.app.door import DoorHub
 from wattwire.app.inlet import Inlet
 from wattwire.app.offline import OfflineMessages
 from wattwire.app.roles import Stage
+from wattwire.app.sparkplug_host import SparkplugHostFace
 from wattwire.engines.certificates import server_context
 from wattwire.mqtt.door import Door
 from wattwire.mqtt.limits import Limits
 from wattwire.settings import Durability
 from wattwire.sources.routing import Publisher, TopicDecoder
+from wattwire.store import doors
 
 REPLICAS = 3
 
@@ -42,16 +44,39 @@ async def start(stage: Stage) -> None:
     door = Door(hub)
     await _open(door, stage)
     stage.at_end(door.stop)
+    face = SparkplugHostFace(door, kit.pool, decoder, inlet.intake)
+    stage.at_end(face.leave)
+    stage.keep("sparkplug_host", face.run)
     stage.keep("door", door.wait)
     stage.ports |= {"mqtt_port": door.ports.mqtt, "mqtts_port": door.ports.mqtts}
     await _listen(kit.nats, door)
 
-    def forget(table: str, key: str) -> None:
-        if table == "mqtt_credential":
-            door.disconnect(int(key))
-
-    kit.watch.subscribe(forget)
+    revoked = Revoked(door, kit.pool)
+    kit.watch.subscribe(revoked.forget)
+    stage.keep("revocations", revoked.run)
     stage.count(lambda: _figures(door))
+
+
+class Revoked:
+    """Follows changes of credentials: connections end at once, sessions of the revoked as well."""
+
+    def __init__(self, door: Door, pool: Any) -> None:
+        self._door = door
+        self._pool = pool
+        self._changed: asyncio.Queue[int] = asyncio.Queue()
+
+    def forget(self, table: str, key: str) -> None:
+        """End the connections of a credential that was changed."""
+        if table == "mqtt_credential":
+            self._door.disconnect(int(key))
+            self._changed.put_nowait(int(key))
+
+    async def run(self) -> None:
+        """Forget the lasting sessions of credentials that are gone or disabled."""
+        while True:
+            credential_id = await self._changed.get()
+            if not await doors.is_standing(self._pool, credential_id):
+                self._door.disconnect(credential_id, forget=True)
 
 
 async def _open(door: Door, stage: Stage) -> None:

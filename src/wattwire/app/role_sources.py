@@ -90,7 +90,8 @@ class SourceRunner:
                 self._changed.clear()
                 await self._adjust()
                 try:
-                    await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._changed.wait()
                 except TimeoutError:
                     continue
         finally:

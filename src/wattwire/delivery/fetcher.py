@@ -85,7 +85,7 @@ class Fetcher:
             log.warning("delivery.fetch_failed", error=str(error) or type(error).__name__)
             self._lanes.update({lane: None for lane, _ in asked})
             await self._connection.drop()
-            await self._clock.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS)
             return
         for lane, want in asked:
             lane.take(rows.get(lane.id, ()), want, due.get(lane.id))

@@ -108,7 +108,7 @@ class Settler:
             except deliveries.TROUBLE as error:
                 log.warning("delivery.settle_failed", error=str(error) or type(error).__name__)
                 await connection.drop()
-                await self._clock.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(PAUSE_SECONDS)
                 continue
             return
 

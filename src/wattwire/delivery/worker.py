@@ -139,6 +139,11 @@ class DeliveryWorker:
             self._let_go(lane)
 
     @property
+    def ready(self) -> bool:
+        """Return whether what there is to own has been looked at."""
+        return not self._everything_changed
+
+    @property
     def busy(self) -> bool:
         """Return whether anything is being fetched, sent or written."""
         parts = (self._fetcher.busy, self._settler.busy, self._lookout.busy, self._refreshing)

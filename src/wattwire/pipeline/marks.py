@@ -1,8 +1,7 @@
 """Which rollup buckets a stored slice makes stale."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
 
 import numpy as np
 
@@ -12,17 +11,13 @@ from wattwire.pipeline.slices import Key
 from wattwire.rollups.buckets import bucket_of
 from wattwire.rollups.marking import stale_hours as hours_touched
 
-Neighbours = Mapping[int, tuple[datetime | None, datetime | None]]
-_NOTHING: Final = (None, None)
-
 
 def stale_hours(
-    streams: Mapping[int, Stream], changed: Sequence[Key], neighbours: Neighbours
+    streams: Mapping[int, Stream], changed: Sequence[Key], late: Collection[int]
 ) -> tuple[list[int], list[datetime]]:
     """Return streams and starts of the hours to be computed again, pair by pair.
 
-    `neighbours` holds the stored times around the slice for the streams that did not simply go on;
-    a stream that is missing there goes on after its `last_time`.
+    `late` names the streams whose readings did not simply go on after the last one.
     """
     times: dict[int, list[datetime]] = {}
     for stream_id, time in changed:
@@ -30,25 +25,22 @@ def stale_hours(
     ids: list[int] = []
     starts: list[datetime] = []
     for stream_id, some in times.items():
-        hours = _hours(streams[stream_id], some, neighbours.get(stream_id))
+        hours = _hours(streams[stream_id], some, late=stream_id in late)
         ids.extend([stream_id] * len(hours))
         starts.extend(hours)
     return ids, starts
 
 
-def _hours(
-    stream: Stream, times: list[datetime], around: tuple[datetime | None, datetime | None] | None
-) -> list[datetime]:
+def _hours(stream: Stream, times: list[datetime], *, late: bool) -> list[datetime]:
     times.sort()
-    if around is None and (hour := _same_hour(stream, times)):
+    if not late and (hour := _same_hour(stream, times)):
         return [hour]
-    previous, following = around or (stream.last_time, None)
+    previous = None if late else stream.last_time
     marked = hours_touched(
         np.array([to_micros(time) for time in times], dtype=np.int64),
         stream.zone,
         previous=None if previous is None else to_micros(previous),
-        following=None if following is None else to_micros(following),
-        late=around is not None,
+        late=late,
     )
     start, end = bucket_of("h", to_micros(times[-1]), stream.zone)
     stream.hour = (to_instant(start), to_instant(end))

@@ -186,19 +186,18 @@ class Partition:
 
     async def _write_rows(self, connection: Any, piece: slices.Slice) -> list[slices.Key]:
         times = piece.times_by_stream()
-        late = [
-            (stream_id, some[0], some[-1])
+        late = {
+            stream_id
             for stream_id, some in times.items()
             if (last := piece.streams[stream_id].last_time) is not None and some[0] <= last
-        ]
+        }
         if late:
             changed = await readings.merge(connection, list(piece.rows.values()))
-            neighbours = await readings.find_neighbours(connection, late)
         else:
             # Every stream goes on after its last reading: nothing is there to be merged with.
             await readings.append(connection, list(piece.rows.values()))
-            changed, neighbours = list(piece.rows), {}
-        streams, starts = stale_hours(piece.streams, changed, neighbours)
+            changed = list(piece.rows)
+        streams, starts = stale_hours(piece.streams, changed, late)
         if streams:
             await readings.mark_stale(connection, streams, starts)
         return changed

@@ -96,9 +96,8 @@ class LogReader:
             await self._ask()
             asked = set(self._waiting)
             try:
-                return _message(
-                    await asyncio.wait_for(self._queue.get(), timeout=EXPIRES_SECONDS + 2)
-                )
+                async with asyncio.timeout(EXPIRES_SECONDS + 2):
+                    return _message(await self._queue.get())
             except TimeoutError:
                 if asked & self._waiting.keys():
                     raise LogLostError("the log does not answer") from None

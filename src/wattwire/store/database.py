@@ -70,7 +70,8 @@ async def open_pool(url: str, *, size: int = 8, role: str = "hub") -> AsyncItera
 async def _close(pool: Any) -> None:
     """Wait a moment for connections in use, then cut them off."""
     try:
-        await asyncio.wait_for(pool.close(), timeout=5)
+        async with asyncio.timeout(5):
+            await pool.close()
     except TimeoutError:
         pool.terminate()
 

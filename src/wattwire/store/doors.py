@@ -54,3 +54,14 @@ async def save_retained(
         await db.execute(_SQL.save_retained, organization_id, topic, payload, qos)
     else:
         await db.execute(_SQL.drop_retained, organization_id, topic)
+
+
+async def is_standing(db: Any, credential_id: int) -> bool:
+    """Return whether a credential is there and not disabled."""
+    standing: bool = await db.fetchval(_SQL.is_standing, credential_id)
+    return standing
+
+
+async def list_sparkplug_organizations(db: Any) -> list[UUID]:
+    """Return the organizations that have credentials for Sparkplug edge nodes."""
+    return [row["organization_id"] for row in await db.fetch(_SQL.list_sparkplug_organizations)]

@@ -29,6 +29,8 @@ class Row(NamedTuple):
 async def prepare_stage(connection: Any) -> None:
     """Make the connection ready for `merge`."""
     await connection.execute(_SQL.create_stage)
+    # A plan made while a month is still empty would read all of it when it is full.
+    await connection.execute("SET enable_seqscan = off")
 
 
 async def append(connection: Any, rows: Sequence[Row]) -> None:
@@ -50,14 +52,6 @@ async def merge(connection: Any, rows: Sequence[Row]) -> list[tuple[int, datetim
     if any(row.partial for row in rows):
         changed += await connection.fetch(_SQL.merge_partial)
     return [(row[0], row[1]) for row in changed]
-
-
-async def find_neighbours(
-    connection: Any, spans: Sequence[tuple[int, datetime, datetime]]
-) -> dict[int, tuple[datetime | None, datetime | None]]:
-    """Return for each (stream, first, last) the nearest stored times before and after it."""
-    rows = await connection.fetch(_SQL.find_neighbours, *map(list, zip(*spans, strict=True)))
-    return {row["stream_id"]: (row["previous"], row["next"]) for row in rows}
 
 
 async def mark_stale(connection: Any, streams: list[int], starts: list[datetime]) -> None:
@@ -103,6 +97,8 @@ async def delete_readings(
 ) -> list[datetime]:
     """Delete the readings of one stream in [start, end); return their times, oldest first."""
     rows = await connection.fetch(_SQL.delete_readings, stream_id, start, end)
+    if rows:
+        await connection.execute(_SQL.tell_stream_changed, stream_id)
     return sorted(row["time"] for row in rows)
 
 

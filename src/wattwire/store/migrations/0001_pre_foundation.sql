@@ -151,8 +151,7 @@ CREATE TABLE stale (
     first_marked_at timestamptz NOT NULL,
     marked_at timestamptz NOT NULL,
     PRIMARY KEY (stream_id, bucket, start)
-);
-CREATE INDEX stale_marked ON stale (marked_at);
+) WITH (fillfactor = 50);  -- marked again and again: without an index on the time, in place
 
 -- Up to which message of the intake log a partition has been stored, in the same transaction.
 CREATE TABLE partition_position (

@@ -33,3 +33,10 @@ ON CONFLICT (organization_id, topic)
 
 -- name: drop_retained
 DELETE FROM mqtt_retained WHERE organization_id = $1 AND topic = $2
+
+-- name: is_standing
+SELECT EXISTS (SELECT 1 FROM mqtt_credential WHERE id = $1 AND disabled_at IS NULL)
+
+-- name: list_sparkplug_organizations
+SELECT DISTINCT organization_id FROM mqtt_credential
+WHERE disabled_at IS NULL AND format IN ('sparkplug_b', 'auto')

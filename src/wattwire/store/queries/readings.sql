@@ -34,15 +34,6 @@ ON CONFLICT (stream_id, time) DO UPDATE
         (overlay_values(r.values, excluded.values), overlay_texts(r.texts, excluded.texts), excluded.quality)
 RETURNING r.stream_id, r.time
 
--- name: find_neighbours
--- The nearest stored times before and after each span, outside of it.
-SELECT u.stream_id,
-    (SELECT max(r.time) FROM reading r
-      WHERE r.stream_id = u.stream_id AND r.time < u.first AND r.time >= u.first - interval '93 days') AS previous,
-    (SELECT min(r.time) FROM reading r
-      WHERE r.stream_id = u.stream_id AND r.time > u.last AND r.time <= u.last + interval '93 days') AS next
-FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS u(stream_id, first, last)
-
 -- name: mark_stale
 INSERT INTO stale AS s (stream_id, bucket, start, first_marked_at, marked_at)
 SELECT u.stream_id, 'h', u.start, clock_timestamp(), clock_timestamp()
@@ -86,3 +77,7 @@ INSERT INTO quarantine
 SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::bytea[],
                      $7::text[], $8::text[], $9::text[], $10::bigint[])
 RETURNING id
+
+-- name: tell_stream_changed
+-- The pipeline remembers a stream's last reading; it may be gone.
+SELECT pg_notify('wattwire_config', 'stream:' || $1::int)

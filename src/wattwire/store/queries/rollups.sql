@@ -33,8 +33,9 @@ DELETE FROM stale s USING free f
 WHERE s.stream_id = f.stream_id AND s.bucket = $1::text::"char" AND s.start = f.start
 
 -- name: mark_stale
+-- One time for all: buckets are taken by time, then in order, so that neighbours are read together.
 INSERT INTO stale AS s (stream_id, bucket, start, first_marked_at, marked_at)
-SELECT DISTINCT u.stream_id, $1::text::"char", u.start, clock_timestamp(), clock_timestamp()
+SELECT DISTINCT u.stream_id, $1::text::"char", u.start, statement_timestamp(), statement_timestamp()
 FROM unnest($2::int[], $3::timestamptz[]) AS u(stream_id, start)
 ORDER BY 1, 3
 ON CONFLICT (stream_id, bucket, start) DO UPDATE SET marked_at = excluded.marked_at
@@ -110,28 +111,41 @@ JOIN channel c ON c.stream_id = x.stream_id AND c.name = x.channel AND c.kind = 
 -- The last value of a channel before an instant, at most 365 days, when the nearest reading has none.
 -- A channel that is silent for long must not be looked for reading by reading: hours that have been
 -- computed say whether they hold a value, and all other hours with readings are marked stale. A mark
--- need not be aligned with the hours that it touches; these lie within an hour around it.
+-- need not be aligned with the hours that it touches; these lie within an hour around it. Consecutive
+-- marks are looked through as one.
 SELECT (w.number - 1)::int AS number, f.time, f.value
 FROM unnest($1::int[], $2::smallint[], $3::timestamptz[])
      WITH ORDINALITY AS w(stream_id, position, instant, number),
 LATERAL (
-    SELECT r.time, r.value
-    FROM ((SELECT h.start, h."end" FROM rollup h
+    (SELECT r.time, r.value
+     FROM (SELECT h.start, h."end" FROM rollup h
            WHERE h.stream_id = w.stream_id AND h.bucket = 'h' AND h.count[w.position] > 0
              AND h.start < w.instant AND h.start >= w.instant - interval '366 days'
              AND NOT EXISTS (SELECT FROM stale s WHERE s.stream_id = h.stream_id AND s.bucket = 'h'
                                AND s.start > h.start - interval '1 hour' AND s.start < h."end")
-           ORDER BY h.start DESC LIMIT 1)
-          UNION ALL
-          SELECT s.start - interval '1 hour', s.start + interval '2 hours' FROM stale s
-          WHERE s.stream_id = w.stream_id AND s.bucket = 'h'
-            AND s.start < w.instant AND s.start >= w.instant - interval '366 days') AS span,
-    LATERAL (SELECT e.time, e.values[w.position] AS value FROM reading e
-             WHERE e.stream_id = w.stream_id AND e.time >= span.start AND e.time <= span."end"
-               AND e.time < w.instant AND e.time >= w.instant - interval '365 days'
-               AND e.values[w.position] IS NOT NULL
-             ORDER BY e.time DESC LIMIT 1) r
-    ORDER BY r.time DESC LIMIT 1) f
+           ORDER BY h.start DESC LIMIT 1) AS span,
+          LATERAL (SELECT e.time, e.values[w.position] AS value FROM reading e
+                  WHERE e.stream_id = w.stream_id AND e.time >= span.start AND e.time <= span."end"
+                    AND e.time < w.instant AND e.time >= w.instant - interval '365 days'
+                    AND e.values[w.position] IS NOT NULL
+                  ORDER BY e.time DESC LIMIT 1) r
+     ORDER BY r.time DESC LIMIT 1)
+    UNION ALL
+    (SELECT r.time, r.value
+     FROM (SELECT min(i.start) - interval '1 hour' AS start, max(i.start) + interval '2 hours' AS "end"
+           FROM (SELECT s.start,
+                        s.start - row_number() OVER (ORDER BY s.start) * interval '1 hour' AS island
+                 FROM stale s
+                 WHERE s.stream_id = w.stream_id AND s.bucket = 'h'
+                   AND s.start < w.instant AND s.start >= w.instant - interval '366 days') i
+           GROUP BY i.island ORDER BY 1 DESC) AS span,
+          LATERAL (SELECT e.time, e.values[w.position] AS value FROM reading e
+                  WHERE e.stream_id = w.stream_id AND e.time >= span.start AND e.time <= span."end"
+                    AND e.time < w.instant AND e.time >= w.instant - interval '365 days'
+                    AND e.values[w.position] IS NOT NULL
+                  ORDER BY e.time DESC LIMIT 1) r
+     ORDER BY span.start DESC LIMIT 1)
+    ORDER BY 1 DESC LIMIT 1) f
 
 -- name: find_next_values
 -- The same in the other direction: the first value at or after an instant.
@@ -139,25 +153,36 @@ SELECT (w.number - 1)::int AS number, f.time, f.value
 FROM unnest($1::int[], $2::smallint[], $3::timestamptz[])
      WITH ORDINALITY AS w(stream_id, position, instant, number),
 LATERAL (
-    SELECT r.time, r.value
-    FROM ((SELECT h.start, h."end" FROM rollup h
+    (SELECT r.time, r.value
+     FROM (SELECT h.start, h."end" FROM rollup h
            WHERE h.stream_id = w.stream_id AND h.bucket = 'h' AND h.count[w.position] > 0
-             AND h."end" >= w.instant AND h.start <= w.instant + interval '365 days'
-             AND h.start >= w.instant - interval '1 hour'
+             AND h.start >= w.instant - interval '1 hour' AND h.start <= w.instant + interval '365 days'
+               AND h."end" > w.instant
              AND NOT EXISTS (SELECT FROM stale s WHERE s.stream_id = h.stream_id AND s.bucket = 'h'
                                AND s.start > h.start - interval '1 hour' AND s.start < h."end")
-           ORDER BY h.start LIMIT 2)
-          UNION ALL
-          SELECT s.start - interval '1 hour', s.start + interval '2 hours' FROM stale s
-          WHERE s.stream_id = w.stream_id AND s.bucket = 'h'
-            AND s.start >= w.instant - interval '1 hour'
-            AND s.start <= w.instant + interval '365 days') AS span,
-    LATERAL (SELECT e.time, e.values[w.position] AS value FROM reading e
-             WHERE e.stream_id = w.stream_id AND e.time >= span.start AND e.time <= span."end"
-               AND e.time >= w.instant AND e.time <= w.instant + interval '365 days'
-               AND e.values[w.position] IS NOT NULL
-             ORDER BY e.time LIMIT 1) r
-    ORDER BY r.time LIMIT 1) f
+           ORDER BY h.start LIMIT 2) AS span,
+          LATERAL (SELECT e.time, e.values[w.position] AS value FROM reading e
+                  WHERE e.stream_id = w.stream_id AND e.time >= span.start AND e.time <= span."end"
+                    AND e.time >= w.instant AND e.time <= w.instant + interval '365 days'
+                    AND e.values[w.position] IS NOT NULL
+                  ORDER BY e.time LIMIT 1) r
+     ORDER BY r.time LIMIT 1)
+    UNION ALL
+    (SELECT r.time, r.value
+     FROM (SELECT min(i.start) - interval '1 hour' AS start, max(i.start) + interval '2 hours' AS "end"
+           FROM (SELECT s.start,
+                        s.start - row_number() OVER (ORDER BY s.start) * interval '1 hour' AS island
+                 FROM stale s
+                 WHERE s.stream_id = w.stream_id AND s.bucket = 'h'
+                   AND s.start >= w.instant - interval '1 hour' AND s.start <= w.instant + interval '365 days') i
+           GROUP BY i.island ORDER BY 1) AS span,
+          LATERAL (SELECT e.time, e.values[w.position] AS value FROM reading e
+                  WHERE e.stream_id = w.stream_id AND e.time >= span.start AND e.time <= span."end"
+                    AND e.time >= w.instant AND e.time <= w.instant + interval '365 days'
+                    AND e.values[w.position] IS NOT NULL
+                  ORDER BY e.time LIMIT 1) r
+     ORDER BY span.start LIMIT 1)
+    ORDER BY 1 LIMIT 1) f
 
 -- name: read_stored
 -- The rollups of a kind that share an instant with any of the spans; none is longer than $5.
@@ -223,7 +248,7 @@ WITH RECURSIVE hour AS (
     SELECT stream_id, date_trunc('hour', time, 'UTC') - interval '1 hour' FROM hour
 )
 INSERT INTO stale AS s (stream_id, bucket, start, first_marked_at, marked_at)
-SELECT stream_id, 'h', start, clock_timestamp(), clock_timestamp() FROM touched ORDER BY 1, 3
+SELECT stream_id, 'h', start, statement_timestamp(), statement_timestamp() FROM touched ORDER BY 1, 3
 ON CONFLICT (stream_id, bucket, start) DO UPDATE SET marked_at = excluded.marked_at
 
 -- name: find_streams
