@@ -16,7 +16,7 @@ from wattwire.rollups.recompute import recompute_once
 NOTHING = timedelta(0)
 FIRST, LAST = datetime(2017, 12, 31, 0, tzinfo=UTC), datetime(2019, 1, 2, tzinfo=UTC)
 MINUTE = independent.MINUTE
-ROWS = 4_000
+ROWS = 3_000
 ZONES = {
     "UTC": {"detect_resets": False},
     "Europe/Berlin": {"detect_resets": True},

@@ -90,7 +90,11 @@ async def open_kit(
 ) -> AsyncIterator[Kit]:
     """Open everything for as long as the context lasts. Raises one clear error when it cannot."""
     owner = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
-    async with open_pool(database_url, role=role, size=16) as pool:
+    async with (
+        open_pool(database_url, role=role, size=16) as pool,
+        # A renewal that waits for a connection is a lease lost.
+        open_pool(database_url, role=f"{role}-leases", size=2) as lease_pool,
+    ):
         client = await connect_nats(nats_url, name=f"wattwire-{role}")
         try:
             log_id = await _open_log(client, settings)
@@ -101,7 +105,7 @@ async def open_kit(
                 nats=client,
                 log_id=log_id,
                 watch=ConfigWatch(database_url),
-                leases=Leases(pool, owner),
+                leases=Leases(lease_pool, owner),
                 sealer=sealer,
                 owner=owner,
             )

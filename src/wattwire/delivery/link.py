@@ -41,6 +41,8 @@ class Link:
         self._stack: AsyncExitStack | None = None
         self._integration: Any = None
         self._users = 0
+        self._free = asyncio.Event()
+        self._free.set()
         self._used_at = 0.0
 
     async def deliver(self, batch: Sequence[Message]) -> Outcomes:
@@ -62,12 +64,15 @@ class Link:
 
     async def _deliver(self, batch: Sequence[Message]) -> Outcomes:
         self._users += 1
+        self._free.clear()
         try:
             integration = self._integration or await self._open()
             outcomes: Outcomes = await integration.deliver(batch)
             return outcomes
         finally:
             self._users -= 1
+            if not self._users:
+                self._free.set()
             self._used_at = self._clock.monotonic()
 
     async def _open(self) -> Integration:
@@ -99,8 +104,7 @@ class Link:
 
     async def close(self) -> None:
         """Close what is open, once nobody uses it; it opens again when it is needed."""
-        while self._users:
-            await self._clock.sleep(0.1)
+        await self._free.wait()
         stack, self._stack, self._integration = self._stack, None, None
         if stack is None:
             return

@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 import asyncpg
 import structlog
 
-from wattwire.delivery.clock import Clock
 from wattwire.delivery.engine import Settled
 from wattwire.model import Event
 from wattwire.store import deliveries
@@ -59,8 +58,7 @@ class Settler:
     waits for the disk, the next is collected. Everything else is written in order by one.
     """
 
-    def __init__(self, pool: Any, clock: Clock, emit: Emit, describe: Describe) -> None:
-        self._clock = clock
+    def __init__(self, pool: Any, emit: Emit, describe: Describe) -> None:
         self._emit = emit
         self._describe = describe
         self._plain = Tray()

@@ -82,7 +82,7 @@ class DeliveryWorker:
         self._sealer = sealer
         self._types = types
         self._fetcher = Fetcher(pool, self.clock)
-        self._settler = Settler(pool, self.clock, emit, self._describe)
+        self._settler = Settler(pool, emit, self._describe)
         self._lookout = Lookout(pool, self.clock, self.lanes, poll_seconds)
         self._work: set[asyncio.Task[None]] = set()
         self._parts: list[asyncio.Task[None]] = []

@@ -203,15 +203,20 @@ class Partition:
         return changed
 
     async def _trim_for_ever(self) -> None:
-        trimmed = 0
+        """Let the log forget what was stored a while ago.
+
+        Not what was stored just now: with durability `process` a crash of the database may take
+        back the last commits, and they are read from the log again.
+        """
+        trimmed, earlier = 0, 0
         while True:
             await asyncio.sleep(TRIM_SECONDS)
-            position = self.figures.position
-            if position > trimmed:
+            if earlier > trimmed:
                 await reader.trim_log(
-                    self._client, self._number, position, only_partition=self._alone
+                    self._client, self._number, earlier, only_partition=self._alone
                 )
-                trimmed = position
+                trimmed = earlier
+            earlier = self.figures.position
 
 
 async def _finish(storing: asyncio.Task[None]) -> None:
