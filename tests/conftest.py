@@ -61,7 +61,17 @@ async def database_url(postgres_url):
     name = f"test_{os.getpid()}_{next(_numbers)}"
     await _execute(postgres_url, f"CREATE DATABASE {name} TEMPLATE template_wattwire")
     yield _named(postgres_url, name)
-    await _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+    await _drop(postgres_url, name)
+
+
+async def _drop(url, name):
+    """Drop a database; again when the server's own autovacuum was just looking at it."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+            except (asyncpg.InsufficientPrivilegeError, asyncpg.ObjectInUseError):
+                await asyncio.sleep(0.1)
 
 
 @pytest.fixture

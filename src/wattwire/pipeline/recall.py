@@ -23,7 +23,7 @@ class Stream:
 
     __slots__ = (
         "channels", "device_id", "device_key", "device_name", "device_type", "hour", "id",
-        "last_time", "organization_id", "path", "shift", "telemetry", "telemetry_version", "zone",
+        "last_time", "organization_id", "path", "telemetry", "telemetry_version", "zone",
     )  # fmt: skip
 
     def __init__(self, organization_id: UUID, shape: Shape, row: StreamRow) -> None:
@@ -37,8 +37,6 @@ class Stream:
         self.zone = _zone(row.time_zone)
         self.channels = list(zip(row.names, row.kinds, strict=True))
         self.last_time: datetime | None = row.last_time
-        #: Microseconds that turn an end stamp into a start stamp.
-        self.shift = (row.interval_seconds or 0) * 1_000_000 if row.stamp == "end" else 0
         self.telemetry: tuple[int, ...] = ()
         self.telemetry_version = -1
         #: The hour of the last reading, [start, end), when it is known.

@@ -103,7 +103,7 @@ def _add_rows(result: Slice, batch: log_batch.LogBatch, places: Sequence[Place |
         if received != received_micros:
             received_micros, received_at = received, to_instant(received)
         stream = place.stream
-        instant = EPOCH + (time - stream.shift) * _MICROSECOND
+        instant = EPOCH + time * _MICROSECOND
         key = (stream.id, instant)
         if place.places is not None:
             values, texts = place.spread(values), texts and place.spread(texts)  # noqa: PLW2901

@@ -22,8 +22,6 @@ class StreamRow(NamedTuple):
     device_name: str
     device_type: str
     time_zone: str
-    stamp: str
-    interval_seconds: int | None
     last_time: datetime | None
     names: list[str]
     kinds: list[str]

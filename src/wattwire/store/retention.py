@@ -4,11 +4,10 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from wattwire.settings import Settings
-from wattwire.store import ledger
+from wattwire.store import idempotency, ledger
 from wattwire.store.queries import load
 
 _SQL: Final = load("retention")
-IDEMPOTENCY_AGE: Final = timedelta(hours=24)
 
 
 async def keep_up(connection: Any, settings: Settings, now: datetime) -> list[str]:
@@ -27,7 +26,7 @@ async def keep_up(connection: Any, settings: Settings, now: datetime) -> list[st
     await connection.execute(
         _SQL.purge_quarantine, now - timedelta(days=settings.retention_quarantine_days)
     )
-    await connection.execute(_SQL.purge_idempotency, now - IDEMPOTENCY_AGE)
+    await idempotency.forget_old(connection)
     await connection.execute(
         _SQL.purge_dead_letters, now - timedelta(days=settings.retention_events_days)
     )

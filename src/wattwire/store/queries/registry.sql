@@ -18,7 +18,7 @@ ON CONFLICT (device_id, path) DO NOTHING
 
 -- name: find_streams
 -- One row per wanted stream, with its channels in order; `wanted` is the position in the arrays.
-SELECT u.wanted, s.id AS stream_id, s.uuid AS stream_uuid, s.stamp, s.interval_seconds,
+SELECT u.wanted, s.id AS stream_id, s.uuid AS stream_uuid,
        d.id AS device_id, d.name AS device_name, d.type AS device_type, d.time_zone,
        (SELECT max(r.time) FROM reading r WHERE r.stream_id = s.id) AS last_time,
        ARRAY(SELECT c.name FROM channel c WHERE c.stream_id = s.id ORDER BY c.position) AS names,

@@ -9,9 +9,6 @@ ORDER BY c.relname
 DELETE FROM quarantine WHERE id IN
     (SELECT id FROM quarantine WHERE received_at < $1 ORDER BY received_at LIMIT 10000)
 
--- name: purge_idempotency
-DELETE FROM idempotency WHERE created_at < $1
-
 -- name: purge_dead_letters
 -- A dead letter whose event is gone cannot be sent again.
 DELETE FROM dead_letter WHERE event_created_at < $1
