@@ -85,9 +85,9 @@ def of_device(topic, data):
 
 def broken():
     facts = {"integration_id": 5, "name": "Energy desk", "type": "webhook"}
-    settler = Settler(None, None, None, lambda _: (ORGANIZATION, facts))
+    settler = SimpleNamespace(_describe=lambda _: (ORGANIZATION, facts))
     change = StateChange("error", "cannot connect")
-    return settler._event(Settlement(5, "lease", 1, NOON, state=change), "active")
+    return Settler._event(settler, Settlement(5, "lease", 1, NOON, state=change), "active")
 
 
 def probe():

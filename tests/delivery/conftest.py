@@ -1,8 +1,7 @@
 """The story that every test of the engine tells, on a database of its own."""
 
-from datetime import UTC, datetime
-
 import logging
+from datetime import UTC, datetime
 
 import pytest
 import structlog

@@ -298,5 +298,7 @@ class Story:
     async def until(self, condition):
         """Wait in real time until an (async) condition holds."""
         async with asyncio.timeout(PATIENCE):
-            while not (await condition() if asyncio.iscoroutinefunction(condition) else condition()):
+            while not (
+                await condition() if asyncio.iscoroutinefunction(condition) else condition()
+            ):
                 await asyncio.sleep(0.005)

@@ -169,8 +169,9 @@ async def test_the_database_goes_away_for_a_moment(story, pool):
 
     cuts = []
     receiver.answer = lambda message: (
-        cuts.append(asyncio.create_task(cut())) if len(receiver.taken) in {5, 20} else None
-    ) or Delivered("taken")
+        (cuts.append(asyncio.create_task(cut())) if len(receiver.taken) in {5, 20} else None)
+        or Delivered("taken")
+    )
     async with story.working():
         await story.cause(60, one)
 

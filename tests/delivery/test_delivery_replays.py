@@ -114,7 +114,7 @@ async def test_events_of_a_time_range_again(story):
     counters = await story.counters(one)
 
     assert 4 == count
-    assert [f"{e.hex}-{one}" for e in second] == story.receivers["one"].taken
+    assert {f"{e.hex}-{one}" for e in second} == set(story.receivers["one"].taken)
     assert (13, 13) == (counters.matched, counters.delivered)
     assert first
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Final, NamedTuple
+from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from wattwire.integrations import _http
 from wattwire.integrations._aws import Answer
@@ -125,6 +126,35 @@ def _own_code(code: str) -> str:
 def _reason(code: str, text: str) -> str:
     text = text or "no detail given"
     return _http.printable(f"{code}: {text}" if code else text, REASON_CHARACTERS)
+
+
+def xml_tree(body: bytes) -> Element:
+    """Return the XML of an answer without its namespaces. Raises ValueError."""
+    if b"<!" in body:
+        raise ValueError("an answer of AWS declares no entities")
+    try:
+        tree = fromstring(body)  # noqa: S314 - without declarations there is nothing to expand
+    except ParseError as error:
+        raise ValueError(f"the answer is not XML: {error}") from error
+    for element in tree.iter():
+        element.tag = element.tag.rpartition("}")[2]
+    return tree
+
+
+def xml_refusal(answer: Answer) -> tuple[str, str]:
+    """Return code and text of a refusal in XML; the beginning of what it is, if it is none."""
+    try:
+        error = xml_tree(answer.body).find(".//Error")
+    except ValueError:
+        error = None
+    if error is None:
+        return unreadable(answer)
+    return error.findtext("Code", ""), error.findtext("Message", "")
+
+
+def unreadable(answer: Answer) -> tuple[str, str]:
+    """Return what there is to say of an answer that is not in AWS' words."""
+    return "", f"HTTP {answer.status}: {_http.printable(answer.body.decode(errors='replace'))}"
 
 
 def text_of(message: Message) -> str | None:

@@ -7,8 +7,8 @@ hub, and on top of either a role to assume (with an external ID if its trust pol
 Nothing else is asked of the account, not even when you press *Test*: the test publishes a real
 message.
 
-**What arrives.** The message's subject is the event's topic; `topic`, `device` and `message_id` are
-message attributes, so that subscriptions can filter by them and drop repeats.
+**Repeats.** The message attribute `message_id` stays the same over all attempts. `topic` and `device`
+are attributes, too, for subscriptions to filter by; the subject is the event's topic.
 
 **FIFO.** Messages of a device keep their order (or all of them, with a `message_group_id`), and
 repeats within five minutes are dropped by SNS, because the deduplication ID is the message's. Batches
@@ -28,11 +28,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 from urllib.parse import urlencode
-from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from pydantic import Field, model_validator
 
-from wattwire.integrations import _aws, _aws_batches, _http
+from wattwire.integrations import _aws, _aws_batches
 from wattwire.integrations._aws_batches import Entry
 from wattwire.integrations.contract import (
     IntegrationSettings,
@@ -69,7 +68,7 @@ class Settings(IntegrationSettings):
         max_length=128,
         description="FIFO only: one group for all messages instead of one for each device.",
     )
-    aws: _aws.Access = Field(description="Region and credentials.")
+    aws: _aws.Access = Field(description="Where, and as whom.")
 
     @property
     def fifo(self) -> bool:
@@ -99,7 +98,7 @@ class Sns:
         if not rest:
             return refused
         call = self._post(rest, texts)
-        answered = await _aws_batches.send_batch(rest, call, _entries, _refusal)
+        answered = await _aws_batches.send_batch(rest, call, _entries, _aws_batches.xml_refusal)
         return {**refused, **answered}
 
     async def test(self, probe: Message) -> Outcome:
@@ -132,21 +131,8 @@ class Sns:
         return fields
 
 
-def _tree(body: bytes) -> Element:
-    """Return the XML of an answer without its namespaces. Raises ValueError."""
-    if b"<!" in body:
-        raise ValueError("an answer of SNS declares no entities")
-    try:
-        tree = fromstring(body)  # noqa: S314 - without declarations there is nothing to expand
-    except ParseError as error:
-        raise ValueError(f"the answer is not XML: {error}") from error
-    for element in tree.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    return tree
-
-
 def _entries(body: bytes) -> Sequence[Entry]:
-    tree = _tree(body)
+    tree = _aws_batches.xml_tree(body)
     taken = [
         Entry(e.findtext("Id", ""), receipt=e.findtext("MessageId", ""))
         for e in tree.iterfind(".//Successful/member")
@@ -161,16 +147,6 @@ def _entries(body: bytes) -> Sequence[Entry]:
         for e in tree.iterfind(".//Failed/member")
     ]
     return [*taken, *failed]
-
-
-def _refusal(answer: _aws.Answer) -> tuple[str, str]:
-    try:
-        error = _tree(answer.body).find(".//Error")
-    except ValueError:
-        error = None
-    if error is None:
-        return "", f"HTTP {answer.status}: {_http.printable(answer.body.decode(errors='replace'))}"
-    return error.findtext("Code", ""), error.findtext("Message", "")
 
 
 @asynccontextmanager

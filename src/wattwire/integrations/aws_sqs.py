@@ -26,7 +26,7 @@ from typing import Any, Final, Literal
 import msgspec
 from pydantic import Field
 
-from wattwire.integrations import _aws, _aws_batches, _http
+from wattwire.integrations import _aws, _aws_batches
 from wattwire.integrations._aws_batches import Entry
 from wattwire.integrations.contract import (
     IntegrationSettings,
@@ -66,7 +66,7 @@ class Settings(IntegrationSettings):
         max_length=128,
         description="FIFO only: one group for all messages instead of one for each device.",
     )
-    aws: _aws.Access = Field(description="Region and credentials.")
+    aws: _aws.Access = Field(description="Where, and as whom.")
 
     @property
     def fifo(self) -> bool:
@@ -146,10 +146,12 @@ def _entries(body: bytes) -> Sequence[Entry]:
 
 def _refusal(answer: _aws.Answer) -> tuple[str, str]:
     """Return code and text: `__type` is `com.amazonaws.sqs#Code`; the header has the older code."""
+    if answer.body.startswith(b"<"):  # the front door's own words
+        return _aws_batches.xml_refusal(answer)
     try:
         said = msgspec.json.decode(answer.body, type=dict[str, Any])
     except msgspec.DecodeError:
-        return "", f"HTTP {answer.status}: {_http.printable(answer.body.decode(errors='replace'))}"
+        return _aws_batches.unreadable(answer)
     code = answer.query_error.partition(";")[0] or str(said.get("__type", "")).rpartition("#")[2]
     return code, str(said.get("message") or said.get("Message") or "")
 

@@ -59,9 +59,7 @@ LONGEST_DELAY_SECONDS: Final = 36_000.0
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")  # RFC 9110, 5.6.2
 _OURS: Final = frozenset(
-    """connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer
-    transfer-encoding upgrade expect host content-length content-encoding x-signature
-    webhook-id webhook-timestamp webhook-signature""".split()
+    ["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host", "content-length", "content-encoding", "x-signature", "webhook-id", "webhook-timestamp", "webhook-signature"]
 )
 _MAX_HEADERS: Final = 50
 _MAX_VALUE: Final = 8192
