@@ -33,7 +33,7 @@ TEXT = {".py", ".md", ".toml", ".sql", ".yml", ".yaml", ".json", ".cjs", ".txt",
 #: Variables of the environment that are no settings of the hub.
 OTHER_VARIABLES = {"WATTWIRE_SIMULATE_PASSWORD", "WATTWIRE_TEST_DATABASE_URL"}
 #: Named in a description, and not there. Take it out when it is.
-MISSING_VARIABLES = {"WATTWIRE_AWS_PROFILES"}
+MISSING_VARIABLES: set[str] = set()
 
 
 def ours(*suffixes):

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -100,6 +100,10 @@ class Settings(BaseSettings):
         default=(),
         description="Networks a webhook may reach although they are private, with commas.",
     )
+    aws_profiles: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Profiles of the hub's own AWS configuration that integrations may use.",
+    )
     quiet_seconds: float = Field(
         default=1.0,
         ge=0,
@@ -131,6 +135,19 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("aws_profiles", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @model_validator(mode="after")
+    def _a_certificate_needs_its_key(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_cert_file and tls_key_file belong together")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -195,5 +195,6 @@ async def test_a_slow_body_is_cut_off(bench, organization_id, monkeypatch):
     async with asyncio.timeout(10):
         head = await reader.readuntil(b"\r\n")
     writer.close()
+    await writer.wait_closed()
 
     assert b"408" in head

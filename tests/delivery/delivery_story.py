@@ -199,11 +199,11 @@ class Story:
     emitted: list = field(default_factory=list)
     worker: DeliveryWorker | None = None
 
-    async def integrate(self, name="one", *, type="scripted", settings=None, **columns):
+    async def integrate(self, name="one", *, settings=None, **columns):
         """Configure an integration; return its id."""
         values = {
             "organization_id": self.organization,
-            "type": type,
+            "type": "scripted",
             "name": name,
             "topics": ["device.telemetry"],
             "settings": {"name": name} if settings is None else settings,

@@ -10,7 +10,7 @@ from wattwire.integrations.contract import Delivered, Limits
 
 @pytest.mark.parametrize("rate", [50, 600])
 async def test_the_rate_is_exact_over_a_minute(story, rate):
-    """With more waiting than may leave, each simulated minute sends the rate, within one per cent."""
+    """With more waiting than may leave, a simulated minute sends the rate, within a hundredth."""
     one = await story.integrate(rate_per_minute=rate)
     receiver = story.receivers["one"]
     times = []

@@ -8,9 +8,10 @@ import pytest
 
 from wattwire.delivery.backoff import Policy
 from wattwire.delivery.breaker import Breaker, Phase, Rule, opened
+from wattwire.delivery.items import Item
 from wattwire.delivery.plan import Plan
 from wattwire.delivery.rendering import FORMATS
-from wattwire.delivery.settle import CALM, Call, Item, Standing, conclude
+from wattwire.delivery.settle import CALM, Call, Standing, conclude
 from wattwire.delivery.verdicts import merged
 from wattwire.integrations import webhook
 from wattwire.integrations.contract import (
@@ -95,7 +96,7 @@ def test_what_used_up_its_attempts_is_given_up():
 
 
 def test_an_outage_gives_nothing_up():
-    """The receiver is not there, and it is the message's last attempt: the breaker opens instead."""
+    """Nobody is there, and it is the message's last attempt: the breaker opens instead."""
     before = Standing(run={1: 0})
     done = settle([GONE], items=[item(1, attempts=2, burnt=2)], before=before)
 

@@ -1,6 +1,5 @@
 """Sealed secrets open for whom they were sealed, and for nobody else."""
 
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

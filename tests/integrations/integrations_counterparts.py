@@ -1,4 +1,4 @@
-"""What the integrations are tested against: real servers, and one fake for what real ones never do."""
+"""What integrations are tested against, beside real servers: a fake that fails as it is told."""
 
 import asyncio
 import json
@@ -49,8 +49,8 @@ class Reply:
 class FaultServer:
     """A fake HTTP server, and it says so: it reads real requests and fails as it is told.
 
-    What the real services do when all is well is tested against real or emulated ones; this one does
-    what those cannot be made to do: throttle, cut connections, answer nonsense.
+    What services do when all is well is tested against real or emulated ones; this one does what
+    those cannot be made to do: throttle, cut connections, answer nonsense.
     """
 
     def __init__(self):

@@ -50,7 +50,10 @@ def test_the_seeds_vector():
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330,
             b'{"test": 2432232314}', "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
         ),
-        ("top-secret", "msg_1", 1761480000, BODY, "v1,42ZgHz22lmIlbN27WEKT40rha+MuXYJefFsIMyVxNiM="),
+        (
+            "top-secret", "msg_1", 1761480000, BODY,
+            "v1,42ZgHz22lmIlbN27WEKT40rha+MuXYJefFsIMyVxNiM=",
+        ),
     ],
 )  # fmt: skip
 def test_the_vectors_of_standard_webhooks(secret, message_id, timestamp, body, expected):
@@ -249,10 +252,12 @@ async def test_connections_are_kept(faults, surroundings):
 async def test_cookies_are_not_kept(faults, surroundings):
     """What one answer sets, the next request does not carry."""
     faults.reply = Reply(200, b"", {"Set-Cookie": "track=1; Path=/"})
-    async with faults.serving() as url:
-        async with webhook.connect(webhook.Settings(url=url), surroundings) as hook:
-            for n in range(2):
-                await hook.deliver([Message(f"m-{n}", b"{}")])
+    async with (
+        faults.serving() as url,
+        webhook.connect(webhook.Settings(url=url), surroundings) as hook,
+    ):
+        for n in range(2):
+            await hook.deliver([Message(f"m-{n}", b"{}")])
 
     assert "cookie" not in faults.requests[1].headers
 

@@ -41,7 +41,6 @@ class Bench:
             log_id=self.log_id,
             effects=Effects(Interests()),
             on_stored=self.told.append,
-            alone=True,
         )
 
     async def start(self):

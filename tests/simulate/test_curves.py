@@ -36,7 +36,10 @@ def test_households_look_like_households():
     totals = [sum(kwh for _start, kwh in day) for day in days]
 
     assert all(1 < total < 100 for total in totals)
-    assert all(kwh >= 0 for day in days for _start, kwh in day)
+    month = [date(2025, 6, number) for number in range(1, 31)]
+    sunny = [day_readings(h, day, 60, ZoneInfo("UTC")) for h in fleet if h.pv for day in month]
+    assert {0.0} < {kwh for day in sunny for _start, kwh in day}
+    assert all(kwh >= 0 for day in days + sunny for _start, kwh in day)
     assert sum(day[19][1] for day in days) > 2 * sum(day[3][1] for day in days)
     assert {True, False} == {home.pv > 0 for home in fleet} == {home.ev > 0 for home in fleet}
 

@@ -216,12 +216,16 @@ async def test_a_refused_subscription_is_said(version):
     two answers.
     """
 
+    gone = asyncio.Event()
+
     async def answer(reader, writer):
         for packet in REFUSALS[version]:
             await reader.read(1000)
             writer.write(packet)
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        gone.set()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
@@ -230,3 +234,5 @@ async def test_a_refused_subscription_is_said(version):
         async with open_session(where) as session:
             with pytest.raises(RefusedByPeerError, match="secret/#"):
                 await session.subscribe(["secret/#"], 1)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await gone.wait()

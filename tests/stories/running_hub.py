@@ -91,7 +91,8 @@ class RunningHub:
     async def command(self, *arguments):
         """Run a command of the CLI on this hub and return its JSON."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "wattwire", *arguments, "--data-dir", str(self.data_dir), "--json",
+            sys.executable, "-m", "wattwire", *arguments,
+            "--data-dir", str(self.data_dir), "--json",
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await asyncio.wait_for(process.communicate(), 60)

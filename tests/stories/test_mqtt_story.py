@@ -25,7 +25,9 @@ class Client:
         self.paho.username_pw_set(login["username"], login["password"])
         self.paho.on_connect = self._on_connect
         self.paho.on_disconnect = lambda *_: self.closed.set()
-        self.paho.on_message = lambda _c, _d, m: self.received.append((m.topic, m.payload, m.retain))
+        self.paho.on_message = lambda _c, _d, m: self.received.append(
+            (m.topic, m.payload, m.retain)
+        )
         if tls:
             self.paho.tls_set_context(ssl.create_default_context(cafile=hub.info["ca_file"]))
         port = hub.info["mqtts_port" if tls else "mqtt_port"]
@@ -101,7 +103,7 @@ async def quarantined(hub, count):
 
 
 async def test_a_foreign_topic_closes_the_connection(hub, connect):
-    """Publishing to a topic that is not the credential's own ends the connection, unacknowledged."""
+    """Publishing to a topic that is not one's own ends the connection, unacknowledged."""
     login = await login_for(hub, "meter", "meters/1", "json")
     client = await connect(login, "meter-1")
     assert await client.publish("meters/1", reading(1))
@@ -226,7 +228,9 @@ async def test_a_lasting_session_gets_what_it_missed_after_a_restart(hub, connec
     meter = await connect(device, "m")
     for minute in range(3):
         assert await meter.publish("meters/1", reading(minute, minute))
-    await asyncio.sleep(1)  # the copy in the log is an insurance, written beside the way of a reading
+    await asyncio.sleep(
+        1
+    )  # the copy in the log is an insurance, written beside the way of a reading
     hub.kill("hub")
     await hub.process.wait()
     await hub.start()

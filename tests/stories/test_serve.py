@@ -82,8 +82,8 @@ async def test_a_second_hub_on_the_same_data_is_refused(hub):
     code, said = await serve_once(hub.data_dir)
 
     assert code == 1
-    assert [f"wattwire: another hub (pid {hub.process.pid}) runs on {hub.data_dir}; "
-            "stop it or give --data-dir"] == said  # fmt: skip
+    holder = f"another hub (pid {hub.process.pid}) runs on {hub.data_dir}"
+    assert [f"wattwire: {holder}; stop it or give --data-dir"] == said
 
 
 @pytest.mark.parametrize(

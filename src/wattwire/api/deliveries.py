@@ -50,7 +50,10 @@ class DeliveryView(View):
     """One attempt, as the ledger has it."""
 
     id: int = Field(description="Number of the attempt.", examples=[1001])
-    message_id: str = Field(description="Stays the same over all attempts.", examples=["5-0197a1"])
+    message_id: str = Field(
+        description="Stays the same over all attempts.",
+        examples=["0197a1f25e7b7c0a9d3e4f5061728394-5"],
+    )
     event_id: UUID | None = Field(
         description="The event; null for a test.", examples=[EXAMPLE_UUID]
     )
@@ -71,7 +74,9 @@ class DeadLetterView(View):
 
     id: int = Field(description="Number of the dead letter.", examples=[9])
     event_id: UUID = Field(description="The event.", examples=[EXAMPLE_UUID])
-    message_id: str = Field(description="Its message id.", examples=["5-0197a1"])
+    message_id: str = Field(
+        description="Its message id.", examples=["0197a1f25e7b7c0a9d3e4f5061728394-5"]
+    )
     topic: str | None = Field(
         description="Null when retention dropped the event.", examples=["device.alert"]
     )

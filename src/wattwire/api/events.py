@@ -28,15 +28,15 @@ _encode: Final = msgspec.json.Encoder().encode
 TOPICS: Final = {
     "device.telemetry": "A reading was stored.",
     "datum/agg/update": "An hour, day or month of a stream has changed (SolarNetwork's name).",
-    "device.alert": "A rule found something.",
-    "device.alert.resolved": "What a rule found is over.",
-    "device.status": "A device came, went or fell silent.",
+    "device.alert": "A rule found something. Not emitted yet.",
+    "device.alert.resolved": "What a rule found is over. Not emitted yet.",
+    "device.status": "A device came or went.",
     "device.registered": "A device reported for the first time.",
-    "disaggregation.ready": "A day of a meter was taken apart into categories.",
-    "command.completed": "A device answered a command.",
+    "disaggregation.ready": "A day of a meter was taken apart. Not emitted yet.",
+    "command.completed": "A device answered a command. Not emitted yet.",
     "integration.error": "An integration cannot deliver.",
     "integration.recovered": "An integration delivers again.",
-    "report.ready": "A report was written.",
+    "report.ready": "A report was written. Not emitted yet.",
 }
 
 

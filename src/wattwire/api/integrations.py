@@ -32,15 +32,7 @@ from wattwire.store.sealing import SEALING, Sealer
 router = APIRouter(prefix="/api/v1", tags=["integrations"])
 
 Status = Literal["not_configured", "inactive", "active", "error"]
-Format = Literal[
-    "wattwire",
-    "connexa",
-    "solarnetwork",
-    "sparkplug_json",
-    "cloudevents",
-    "line_protocol",
-    "template",
-]
+Format = Literal["wattwire"]
 Verdict = Literal["ok", "retry", "reject", "park", "disable", "throttle", "down"]
 Topic = Annotated[str, Field(min_length=1, max_length=100)]
 DeviceNumber = Annotated[int, Field(ge=1, le=BIGINT)]

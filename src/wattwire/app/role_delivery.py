@@ -52,4 +52,7 @@ async def start(stage: Stage) -> None:
 
 def surroundings_of(kit: Kit) -> Surroundings:
     """Return what the operator lets integrations reach."""
-    return Surroundings(allowed_networks=kit.settings.webhook_allow)
+    return Surroundings(
+        allowed_networks=kit.settings.webhook_allow,
+        aws_profiles=frozenset(kit.settings.aws_profiles),
+    )

@@ -11,6 +11,7 @@ from wattwire.app.roles import Stage
 from wattwire.app.rollup_events import RollupEvents
 from wattwire.app.upkeep import upkeep_for_ever
 from wattwire.app.wakes import Wakes
+from wattwire.intake.log import partitions_in
 from wattwire.pipeline.effects import Effects, Interests
 from wattwire.pipeline.partition import Partition, Stored
 from wattwire.rollups.recompute import Patience
@@ -90,7 +91,9 @@ class OwnedPartitions:
     async def run(self) -> None:
         """Acquire what is free, start what is held, stop what is lost; raise when one failed."""
         kit = self._stage.kit
-        names = {f"partition-{n}": n for n in range(kit.settings.partitions)}
+        # Partitions of a time when there were more of them are stored to their end as well.
+        count = max(kit.settings.partitions, await partitions_in(kit.nats.jetstream(timeout=5)))
+        names = {f"partition-{n}": n for n in range(count)}
         try:
             while True:
                 held = {names[name] for name in await kit.leases.acquire(list(names))}
@@ -124,7 +127,6 @@ class OwnedPartitions:
             log_id=kit.log_id,
             effects=Effects(self._interests),
             on_stored=self._stored,
-            alone=kit.settings.partitions == 1,
         )
         log.info("pipeline.partition_owned", partition=number)
         return partition, asyncio.create_task(partition.run(), name=f"partition-{number}")

@@ -180,6 +180,7 @@ async def _look_at_nats(url: str) -> list[Finding]:
             reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 4222)
             line = await reader.readline()
             writer.close()
+            await writer.wait_closed()
     except (OSError, TimeoutError, ValueError) as error:
         detail = f"does not answer: {error or type(error).__name__}"
         return [
@@ -208,6 +209,7 @@ async def _look_at_port(name: str, port: int) -> Finding:
         async with asyncio.timeout(_SECONDS):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()
+            await writer.wait_closed()
     except (OSError, TimeoutError):
         detail = f"port {port} does not answer on loopback"
         return Finding(

@@ -1,1 +1,1 @@
-"""Takes messages out of the queue, sends them within limits, and writes down what became of each."""
+"""Takes messages out of the queue, sends them within limits, writes down what became of each."""

@@ -1,9 +1,9 @@
 """When a receiver counts as down, how it is looked after, and how it is taken back. Pure.
 
-    closed ──(failures in a row reach the threshold)──▶ open ──(a probe succeeds)──▶ ramping
-      ▲                                                  ▲                             │
-      │                                                  └────────(one failure)────────┤
-      └────────────(as many successes as calls at full width, or nothing left)─────────┘
+    closed ──(so many failures in a row)──▶ open ──(a probe succeeds)──▶ ramping
+      ▲                                      ▲                              │
+      │                                      └────────(one failure)─────────┤
+      └──(as many successes as calls at full width, or nothing left)────────┘
 
 Open: nothing is sent but one probe at a time, after 5 s, then ever later, up to every 5 min. Ramping:
 as many calls at a time as have succeeded since. Whoever watches hears of an outage when it begins and

@@ -1,7 +1,8 @@
 """One integration's own way out: its slice of the queue, its rate, its breaker, its calls.
 
-A lane has no task of its own. It moves when something happens (rows may have come, a call is settled,
-a timer rings), so that a thousand idle ones cost nothing. Nothing here waits but the calls.
+A lane has no task of its own. It moves when something happens (rows may have come, a call is
+settled, a timer rings), so that a thousand idle ones cost nothing. Nothing here waits but the
+calls.
 
 **What a crash repeats.** A call's place is free again only when its outcome is durable. So at most
 one batch for each call that may be under way is sent twice, under the same message ids.
@@ -22,15 +23,14 @@ from wattwire.delivery.batcher import count_fitting
 from wattwire.delivery.breaker import Phase, emptied
 from wattwire.delivery.clock import Timer
 from wattwire.delivery.engine import Engine
+from wattwire.delivery.items import Item, expired, item_of
 from wattwire.delivery.link import Link
 from wattwire.delivery.pace import Pace
 from wattwire.delivery.plan import Plan
-from wattwire.delivery.rendering import message_of
 from wattwire.delivery.settle import (
     CALM,
     Call,
     Conclusion,
-    Item,
     Standing,
     conclude,
     never_sent,
@@ -290,7 +290,7 @@ class Lane:
         """Make messages of rows; those that cannot be sent at all become dead letters."""
         items = []
         for row in rows:
-            item = _item(plan, row, now)
+            item = item_of(plan, row, now)
             if isinstance(item, str):
                 self._bury(plan, row, item, now)
             else:
@@ -376,27 +376,6 @@ class Lane:
         if done.refunds:
             self.window.rewind(0)
         self.pump()
-
-
-def _item(plan: Plan, row: Queued, now: datetime) -> Item | str:
-    """Return the message of a row, or why there is none."""
-    if row.event is None:
-        return "its event is no longer kept"
-    if now - row.queued_at > plan.max_age:
-        return expired(plan.max_age)
-    try:
-        message = message_of(row, row.event, plan.form)
-    except Exception as error:  # noqa: BLE001 - one odd event must not stop the others
-        return f"cannot be written in this format: {type(error).__name__}: {error}"
-    if len(message.body) > plan.max_payload_bytes:
-        limit = f"{plan.max_payload_bytes:,} bytes"
-        return f"payload of {len(message.body):,} bytes is over the limit of {limit}"
-    return Item(row, message)
-
-
-def expired(age: timedelta) -> str:
-    """Return the reason of a message that waited for too long."""
-    return f"expired: not delivered within {age}"
 
 
 def _seconds(now: datetime, moment: datetime | None) -> float:

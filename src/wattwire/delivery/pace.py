@@ -1,9 +1,9 @@
 """How fast messages may leave one integration. Pure.
 
 Every message takes a slot of 60 s / rate, so that no minute holds more than the rate. A slot that
-was missed because the process was busy may be made up for, but only for a tenth of a second's worth:
-a minute then holds at most 1/600 more. A batch takes as many slots as it has messages, and is kept
-to a hundredth of a minute's worth, so that its size does not blur the limit either.
+was missed because the process was busy may be made up for, but only for a tenth of a second's
+worth: a minute then holds at most 1/600 more. A batch takes as many slots as it has messages, and
+is kept to a hundredth of a minute's worth, so that its size does not blur the limit either.
 """
 
 from dataclasses import dataclass, replace

@@ -9,23 +9,16 @@ from typing import Final, NamedTuple
 from wattwire.delivery import breaker as breakers
 from wattwire.delivery.backoff import next_attempt, wish_of
 from wattwire.delivery.breaker import Breaker, Phase, Rule
+from wattwire.delivery.items import Item
 from wattwire.delivery.plan import Plan
 from wattwire.delivery.verdicts import judge, looks_down
 from wattwire.integrations.contract import Delivered, Outcome, Outcomes, Rejected, Retry, Verdict
-from wattwire.model import Message
 from wattwire.store.deliveries import Again, AttemptRow, Dead, Queued, StateChange, attempt_row
 
 #: The first pause of a receiver that says "too fast" without saying how long; doubled each time.
 FIRST_PAUSE: Final = timedelta(seconds=1)
 LONGEST_PAUSE: Final = timedelta(minutes=5)
 _NO_ANSWER: Final = Retry("the answer did not mention this message")
-
-
-class Item(NamedTuple):
-    """A row of the queue, and the message that it became."""
-
-    row: Queued
-    message: Message
 
 
 class Call(NamedTuple):

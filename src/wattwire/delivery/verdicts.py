@@ -33,7 +33,7 @@ def merged(table: Mapping[str, Verdict], changes: Mapping[str, Any]) -> dict[str
     Raises ConfigurationError for a word that is no verdict.
     """
     if wrong := {str(v) for v in changes.values()} - USER_VERDICTS:
-        raise ConfigurationError(f"{sorted(wrong)[0]!r} is not one of {sorted(USER_VERDICTS)}")
+        raise ConfigurationError(f"{min(wrong)!r} is not one of {sorted(USER_VERDICTS)}")
     said = {str(key): Verdict(value) for key, value in changes.items()}
     return {**ENGINE_VERDICTS, **table, **said}
 

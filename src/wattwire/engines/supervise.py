@@ -170,6 +170,6 @@ class Supervised:
         if known == (healthy, detail) or (known and healthy and known[0]):
             return
         self._state = (healthy, detail)
-        level = log.info if healthy else log.warning
+        level = log.info if healthy or detail == "stopped" else log.warning
         level("engines.state_changed", engine=self._engine.name, healthy=healthy, detail=detail)
         self._on_state(self._engine.name, healthy, detail)

@@ -47,6 +47,12 @@ async def ensure_log(js: Any, *, max_bytes: int, replicas: int) -> str:
     return identity_of(info)
 
 
+async def partitions_in(js: Any) -> int:
+    """Return how many partitions the messages in the log need: the highest number, and one."""
+    info = await js.stream_info(STREAM, subjects_filter=subject_of(0)[:-1] + "*")
+    return max((int(s.rpartition(".")[2]) + 1 for s in info.state.subjects or ()), default=0)
+
+
 def identity_of(info: Any) -> str:
     """Return what tells this log from one of the same name made later."""
     return f"{info.config.name}@{info.created}"

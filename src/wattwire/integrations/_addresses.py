@@ -1,9 +1,9 @@
 """Which addresses an integration may be aimed at. Pure.
 
 What is refused follows the IANA registries of special-purpose addresses
-(https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry), spelled
-out here because `ipaddress` judges some of them differently from one Python release to the next.
-An IPv6 address that carries an IPv4 address is judged by the one it carries.
+(https://www.iana.org/assignments/iana-ipv4-special-registry and iana-ipv6-special-registry),
+spelled out here because `ipaddress` judges some of them differently from one Python release to
+the next. An IPv6 address that carries an IPv4 address is judged by the one it carries.
 """
 
 from collections.abc import Iterable, Iterator
@@ -49,6 +49,7 @@ _REFUSED_6: Final[dict[IPv6Network, str]] = {
     }.items()
 }
 _NAT64: Final = (IPv6Network("64:ff9b::/96"),)
+_ISATAP: Final = 0x00005EFE
 _LAST_32_BITS: Final = (1 << 32) - 1
 
 
@@ -94,7 +95,7 @@ def _carried(address: IPv6Address) -> IPv4Address | None:
 
 def _isatap(address: IPv6Address) -> bool:
     """RFC 5214: the lower half is 0000:5efe or 0200:5efe, then an IPv4 address."""
-    return (int(address) >> 32) & 0xFDFFFFFF == 0x00005EFE
+    return (int(address) >> 32) & 0xFDFFFFFF == _ISATAP
 
 
 def _special(address: Address) -> str:

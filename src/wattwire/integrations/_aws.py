@@ -104,16 +104,12 @@ class Caller:
         if self.url.explicit_port is not None and not self.url.is_default_port():
             host = f"{host}:{self.url.port}"
         ready = signed(headers, body, host, self.scope, keys, datetime.now(UTC))
-        try:
+        with _http.explained():
             async with self.client.post(
                 self.url, data=body, headers=ready, allow_redirects=False
             ) as response:
                 said = response.headers.get("x-amzn-query-error", "")
                 return Answer(response.status, await _read(response), said)
-        except TimeoutError:
-            raise
-        except (aiohttp.ClientError, OSError) as error:
-            raise _http.unreachable(error) from error
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -7,9 +7,10 @@ one that is connected to, so a name that changes its mind in between gains nothi
 
 import asyncio
 import errno
+import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,27 @@ DNS_CACHE_SECONDS: Final = 30
 #: A name server that does not answer holds a thread; there are enough for the others.
 DNS_THREADS: Final = 64
 USER_AGENT: Final = "Wattwire"
+MOST_HEADERS: Final = 50
+LONGEST_HEADER: Final = 8192
+#: Headers about the connection or the framing of the body, which are not a person's to set.
+HOP_BY_HOP: Final = frozenset(
+    (
+        "connection", "content-encoding", "content-length", "expect", "host", "keep-alive",
+        "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade",
+    )
+)  # fmt: skip
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")  # RFC 9110, 5.6.2
+
+
+def check_header(name: str, value: str, reserved: Container[str] = ()) -> None:
+    """Raise ValueError, saying why, for a header that a person may not set."""
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{name!r} is not the name of a header")
+    if name.lower() in HOP_BY_HOP or name.lower() in reserved:
+        raise ValueError(f"the header {name} is set by the hub")
+    if len(value) > LONGEST_HEADER or not value.isprintable() or not value.isascii():
+        raise ValueError(f"the value of {name} must be printable ASCII of at most 8 KiB")
 
 
 class ForbiddenAddressError(OSError):
@@ -145,9 +167,19 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
     return max(moment - now, timedelta(0))
 
 
-def unreachable(error: BaseException) -> UnreachableError:
-    """Return what happened on the way to the service as one sentence."""
-    return UnreachableError(printable(_cause(error)))
+class explained:  # noqa: N801 - used as a statement; a generator would cost more on each call
+    """Turn what goes wrong on the way to a service into an UnreachableError of one sentence.
+
+    A TimeoutError stays what it is: whether the message arrived is not known then.
+    """
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Explain."""
+        if isinstance(error, aiohttp.ClientError | OSError) and not isinstance(error, TimeoutError):
+            raise UnreachableError(printable(_cause(error))) from error
 
 
 def _cause(error: BaseException) -> str:

@@ -2,21 +2,21 @@
 
 Publishes every message to one topic, standard or FIFO.
 
-**You need** a topic and credentials that may do `sns:Publish` on it: an access key, a profile of the
-hub, and on top of either a role to assume (with an external ID if its trust policy asks for one).
-Nothing else is asked of the account, not even when you press *Test*: the test publishes a real
-message.
+**You need** a topic and credentials that may do `sns:Publish` on it: an access key, a profile of
+the hub, and on top of either a role to assume (with an external ID if its trust policy asks for
+one). Nothing else is asked of the account, not even when you press *Test*: the test publishes a
+real message.
 
-**Repeats.** The message attribute `message_id` stays the same over all attempts. `topic` and `device`
-are attributes, too, for subscriptions to filter by; the subject is the event's topic.
+**Repeats.** The message attribute `message_id` stays the same over all attempts. `topic` and
+`device` are attributes, too, for subscriptions to filter by; the subject is the event's topic.
 
 **FIFO.** Messages of a device keep their order (or all of them, with a `message_group_id`), and
-repeats within five minutes are dropped by SNS, because the deduplication ID is the message's. Batches
-leave one at a time.
+repeats within five minutes are dropped by SNS, because the deduplication ID is the message's.
+Batches leave one at a time.
 
-**Refusals.** SNS answers for each message. One that it calls the sender's fault is rejected and kept
-as a dead letter; any other refusal is retried. Wrong credentials, a missing permission and a missing
-topic pause the integration, with AWS' own words as the reason:
+**Refusals.** SNS answers for each message. One that it calls the sender's fault is rejected and
+kept as a dead letter; any other refusal is retried. Wrong credentials, a missing permission and a
+missing topic pause the integration, with AWS' own words as the reason:
 
     AuthorizationError: User: arn:aws:iam::940497413619:user/CXASubCloudPush is not authorized to
     perform: SNS:Publish on resource: arn:aws:sns:us-east-2:393221637266:MainSolar because no

@@ -2,20 +2,21 @@
 
 Puts every message on one queue, standard or FIFO.
 
-**You need** a queue and credentials that may do `sqs:SendMessage` on it: an access key, a profile of
-the hub, and on top of either a role to assume (with an external ID if its trust policy asks for one).
-Nothing else is asked of the account, not even when you press *Test*: the test sends a real message.
+**You need** a queue and credentials that may do `sqs:SendMessage` on it: an access key, a profile
+of the hub, and on top of either a role to assume (with an external ID if its trust policy asks
+for one). Nothing else is asked of the account, not even when you press *Test*: the test sends a
+real message.
 
 **FIFO.** Messages of a device keep their order (or all of them, with a `message_group_id`), and
-repeats within five minutes are dropped by SQS, because the deduplication ID is the message's. Batches
-leave one at a time; a message that is refused and sent again later has lost its place.
+repeats within five minutes are dropped by SQS, because the deduplication ID is the message's.
+Batches leave one at a time; a message that is refused and sent again later has lost its place.
 
 **Repeats.** The attribute `message_id` stays the same over all attempts; `topic` and `device` are
 attributes, too.
 
-**Refusals.** SQS answers for each message. One that it calls the sender's fault is rejected and kept
-as a dead letter; any other refusal is retried. Wrong credentials, a missing permission and a missing
-queue pause the integration until its settings change or a test succeeds.
+**Refusals.** SQS answers for each message. One that it calls the sender's fault is rejected and
+kept as a dead letter; any other refusal is retried. Wrong credentials, a missing permission and a
+missing queue pause the integration until its settings change or a test succeeds.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -27,7 +27,7 @@ FAULT: Final = "fault"
 
 
 class UnreachableError(Exception):
-    """The service could not be spoken to. The engine retries the whole batch, and looks for an outage."""
+    """The service could not be spoken to. The engine retries, and looks for an outage."""
 
 
 class ConfigurationError(Exception):
@@ -104,11 +104,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Presets:
-    """What a new integration of the type is limited to unless somebody says otherwise; None: not."""
+    """What a new integration of the type is limited to, unless somebody says otherwise."""
 
-    rate_per_minute: int | None = None  #: messages
-    max_concurrent: int | None = 10  #: calls under way
-    max_payload_bytes: int | None = 262_144  #: of one message
+    rate_per_minute: int | None = None  #: messages; None: no limit
+    max_concurrent: int | None = 10  #: calls under way; None: no limit
+    max_payload_bytes: int | None = 262_144  #: of one message; None: no limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,29 +2,29 @@
 
 Sends every event as one HTTP POST to an address of yours.
 
-**You need** an HTTP or HTTPS endpoint that answers with a status of 200 to 299 within 30 seconds. It
-must be reachable from the hub; private networks are refused unless the operator of the hub allows
-them (`WATTWIRE_WEBHOOK_ALLOW`).
+**You need** an HTTP or HTTPS endpoint that answers with a status of 200 to 299 within 30 seconds.
+It must be reachable from the hub; private networks are refused unless the operator of the hub
+allows them (`WATTWIRE_WEBHOOK_ALLOW`).
 
-**Signatures.** With a secret key each request carries `X-Signature`, the hexadecimal HMAC-SHA256 of
-the body, and the headers `webhook-id`, `webhook-timestamp` and `webhook-signature` of
+**Signatures.** With a secret key each request carries `X-Signature`, the hexadecimal HMAC-SHA256
+of the body, and the headers `webhook-id`, `webhook-timestamp` and `webhook-signature` of
 [Standard Webhooks](https://www.standardwebhooks.com). To change the key, put the old one under
-`previous_secret_key`: both sign until you remove it (`X-Signature` has room for the new one only).
+`previous_secret_key`: both sign until you remove it (`X-Signature` has room for the new one
+only).
 
     def verify_signature(payload, signature, secret):
         expected = hmac.new(secret.encode(), payload, hashlib.sha256).hexdigest()
         return hmac.compare_digest(signature, expected)
 
-**Repeats.** `webhook-id` stays the same over all attempts of a message: an endpoint that remembers it
-for a while takes each message once.
+**Repeats.** `webhook-id` stays the same over all attempts of a message: an endpoint that
+remembers it for a while takes each message once.
 
-**Refusals.** Redirects are not followed: they count as failures. 401 and 403 pause the integration
-until its settings change, 410 switches it off, 413 makes a dead letter; 429, 502 and 504 slow it
-down, and `Retry-After` is honoured; 503 and no answer at all count nothing against the message. Any
-other status is retried as often as `retry_attempts` says.
+**Refusals.** Redirects are not followed: they count as failures. 401 and 403 pause the
+integration until its settings change, 410 switches it off, 413 makes a dead letter; 429, 502 and
+504 slow it down, and `Retry-After` is honoured; 503 and no answer at all count nothing against
+the message. Any other status is retried as often as `retry_attempts` says.
 """
 
-import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -56,13 +56,7 @@ PRESETS: Final = Presets(rate_per_minute=50, max_concurrent=10, max_payload_byte
 
 FIRST_DELAY_SECONDS: Final = 5.0
 LONGEST_DELAY_SECONDS: Final = 36_000.0
-
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,200}")  # RFC 9110, 5.6.2
-_OURS: Final = frozenset(
-    ["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host", "content-length", "content-encoding", "x-signature", "webhook-id", "webhook-timestamp", "webhook-signature"]
-)
-_MAX_HEADERS: Final = 50
-_MAX_VALUE: Final = 8192
+_OURS: Final = frozenset(("x-signature", "webhook-id", "webhook-timestamp", "webhook-signature"))
 
 
 class Settings(IntegrationSettings):
@@ -84,7 +78,7 @@ class Settings(IntegrationSettings):
     )
     headers: dict[str, SecretStr] = Field(
         default_factory=dict,
-        max_length=_MAX_HEADERS,
+        max_length=_http.MOST_HEADERS,
         description="HTTP headers to add; their values are kept as secrets.",
     )
     retry_attempts: int = Field(
@@ -108,13 +102,7 @@ class Settings(IntegrationSettings):
     @classmethod
     def _can_be_sent(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
         for name, value in headers.items():
-            if not _TOKEN.fullmatch(name):
-                raise ValueError(f"{name!r} is not the name of a header")
-            if name.lower() in _OURS:
-                raise ValueError(f"the header {name} is set by the hub")
-            text = value.get_secret_value()
-            if len(text) > _MAX_VALUE or not text.isprintable() or not text.isascii():
-                raise ValueError(f"the value of {name} must be printable ASCII of at most 8 KiB")
+            _http.check_header(name, value.get_secret_value(), _OURS)
         return headers
 
     @model_validator(mode="after")
@@ -147,17 +135,11 @@ class Webhook:
         return await self._post(probe)
 
     async def _post(self, message: Message) -> Outcome:
-        try:
+        with _http.explained():
             async with self.client.post(
                 self.url, data=message.body, headers=self._headers(message), allow_redirects=False
             ) as response:
                 return await _outcome(response)
-        except aiohttp.InvalidURL as error:
-            raise _http.unreachable(error) from error
-        except (aiohttp.ClientError, OSError) as error:
-            if isinstance(error, TimeoutError):
-                raise
-            raise _http.unreachable(error) from error
 
     def _headers(self, message: Message) -> CIMultiDict[str]:
         now = int(time.time())

@@ -112,7 +112,9 @@ class Effects:
             self._seen.pop(row["id"], None)
         return await self._interests.record(
             connection,
-            _device_events("device.status", rows, lambda row: {"status": row["status"]}),
+            _device_events(
+                "device.status", rows, lambda row: {"status": row["status"], "was": row["was"]}
+            ),
         )
 
 

@@ -58,7 +58,6 @@ class Partition:
         log_id: str,
         effects: Effects,
         on_stored: Callable[[Stored], None],
-        alone: bool,
     ) -> None:
         self._pool = pool
         self._client = client
@@ -66,7 +65,6 @@ class Partition:
         self._log_id = log_id
         self._effects = effects
         self._on_stored = on_stored
-        self._alone = alone
         self._recall = Recall()
         self._forget = False
         self._months: set[tuple[int, int]] = set()
@@ -212,9 +210,7 @@ class Partition:
         while True:
             await asyncio.sleep(TRIM_SECONDS)
             if earlier > trimmed:
-                await reader.trim_log(
-                    self._client, self._number, earlier, only_partition=self._alone
-                )
+                await reader.trim_log(self._client, self._number, earlier)
                 trimmed = earlier
             earlier = self.figures.position
 

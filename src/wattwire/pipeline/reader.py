@@ -139,9 +139,7 @@ async def open_reader(client: Any, partition: int, after: int) -> AsyncIterator[
             await js.delete_consumer(STREAM, info.name)
 
 
-async def trim_log(client: Any, partition: int, stored: int, *, only_partition: bool) -> None:
-    """Let the log forget what has been stored."""
-    request: dict[str, Any] = {"seq": stored + 1}
-    if not only_partition:
-        request["filter"] = subject_of(partition)
+async def trim_log(client: Any, partition: int, stored: int) -> None:
+    """Let the log forget what has been stored of a partition, and nothing of others."""
+    request = {"seq": stored + 1, "filter": subject_of(partition)}
     await client.request(f"$JS.API.STREAM.PURGE.{STREAM}", msgspec.json.encode(request), timeout=10)

@@ -142,19 +142,12 @@ async def fetch(connection: Any, wants: Sequence[Want], now: datetime) -> list[Q
 
 
 def _queued(row: Any) -> Queued:
-    (integration_id, sequence, attempts, burnt, queued_at, due_at, message_id, event_id,
-     event_created_at, organization_id, topic, device_id, stream, time, severity, data) = row  # fmt: skip
-    event = None
-    if data is not None:
-        event = _event(
-            event_id, organization_id, topic, device_id, stream, time, severity, _body(data)
-        )
+    """Return one row of `fetch`: ten columns of the queue, seven of the event."""
+    integration_id, sequence, *counted, message_id, event_id, event_created_at = row[:9]
+    event = _event(event_id, row[9:]) if row["data"] is not None else None
     if message_id is None:
         message_id = f"{event_id.hex}-{integration_id}"
-    return Queued(
-        integration_id, sequence, attempts, burnt, queued_at, due_at, message_id, event_id,
-        event_created_at, event,
-    )  # fmt: skip
+    return Queued(integration_id, sequence, *counted, message_id, event_id, event_created_at, event)
 
 
 class _Device(msgspec.Struct, frozen=True):
@@ -171,20 +164,13 @@ class _Body(msgspec.Struct, frozen=True):
 _body: Final = msgspec.json.Decoder(_Body).decode
 
 
-def _event(
-    event_id: Any,
-    organization_id: Any,
-    topic: str,
-    device_id: int | None,
-    stream: str,
-    time: datetime,
-    severity: str,
-    body: _Body,
-) -> Event:
+def _event(event_id: UUID, columns: Sequence[Any]) -> Event:
+    organization_id, topic, device_id, stream, time, severity, data = columns
+    body = _body(data)
     device = body.device
     return Event(
-        event_id, topic, organization_id, time, body.data, device_id,
-        device.id, device.name, device.type, stream, severity,
+        event_id, topic, organization_id, time, body.data, device_id, device.id, device.name,
+        device.type, stream, severity,
     )  # fmt: skip
 
 

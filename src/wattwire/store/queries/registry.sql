@@ -65,10 +65,17 @@ SELECT * FROM seen WHERE was <> 'online'
 
 -- name: change_statuses
 -- Devices whose edge node said that they came or went; returns those for which that is news.
-UPDATE device d SET status = u.status, status_at = u.at
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[]) AS u(organization_id, key, status, at)
-WHERE d.organization_id = u.organization_id AND d.key = u.key AND d.status <> u.status
-RETURNING d.id, d.organization_id, d.key, d.name, d.type, d.status, d.status_at
+WITH before AS (
+    SELECT d.id, d.status AS was, u.status, u.at
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[])
+         AS u(organization_id, key, status, at)
+    JOIN device d ON d.organization_id = u.organization_id AND d.key = u.key
+    WHERE d.status <> u.status
+    ORDER BY d.id FOR NO KEY UPDATE OF d
+)
+UPDATE device d SET status = b.status, status_at = b.at
+FROM before b WHERE d.id = b.id
+RETURNING d.id, d.organization_id, d.key, d.name, d.type, d.status, d.status_at, b.was
 
 -- name: describe_streams
 SELECT s.id AS stream_id, s.path, d.organization_id, d.id AS device_id, d.key AS device_key,
