@@ -14,6 +14,24 @@ async def test_without_a_wake_rows_are_found(story):
         assert 3 == (await story.counters(one)).delivered
 
 
+async def test_rows_of_transactions_in_flight_together_go_out_at_once(story, pool):
+    """The second to begin is the first to commit: the other's rows follow without any delay."""
+    one = await story.integrate()
+    async with story.working(), pool.acquire() as slow:
+        await story.cause(5, one)
+        await story.quiet()
+        transaction = slow.transaction()
+        await transaction.start()
+        await record_events(slow, story.events(1), [(0, one)])
+        await story.cause(1, one)
+        await story.quiet()
+        await transaction.commit()
+        story.worker.wake([one])
+        await story.quiet()  # no time has passed
+
+        assert 7 == (await story.counters(one)).delivered
+
+
 async def test_a_row_that_is_committed_late_is_not_skipped(story, pool):
     """Its sequence is lower than what was already sent: it goes out within a second or so."""
     one = await story.integrate()

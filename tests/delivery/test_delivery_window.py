@@ -21,19 +21,31 @@ def rows(*sequences):
     return [row(sequence) for sequence in sequences]
 
 
-def read(window, *sequences, room=3):
+def read(window, *sequences, room=3, at=0.0):
     """The window asks for so many rows and gets these."""
-    want = window.want(7, room, NOW)
+    now = NOW + timedelta(seconds=at)
+    want = window.want(7, room, now)
     window.asked()
-    return [r.sequence for r in window.take(rows(*sequences), want, NOW, None)]
+    return [r.sequence for r in window.take(rows(*sequences), want, now, None)]
 
 
 def test_it_reads_on_from_where_it_was():
-    """What was read is not read again: the position is behind it."""
+    """In a long queue what was read is not read again: the position is behind it."""
     window = Window()
     read(window, 4, 5, 9)
 
     assert 9 == window.want(7, 3, NOW).after
+
+
+def test_at_the_end_it_reads_on_from_where_it_was_a_moment_ago():
+    """Transactions that are in flight together may become visible in another order."""
+    window, after = Window(), []
+    for n in range(6):
+        read(window, n + 1, at=n * 0.05)
+        after.append(window.want(7, 3, NOW).after)
+
+    assert [0, 0, 1, 1, 3, 3] == after
+    assert 3 + 6 == window.want(7, 3, NOW).fresh
 
 
 def test_a_full_answer_means_there_is_more():
@@ -72,6 +84,9 @@ def test_a_row_that_turns_up_late_moves_the_position_back():
     """Sequence 2 was given out before 3, and became visible after it."""
     window = Window()
     read(window, 1, 3)
+    read(window, at=1)
+    read(window, at=2)
+    assert 3 == window.want(7, 3, NOW).after
 
     assert window.found([1, 2, 3])
     assert 1 == window.want(7, 3, NOW).after
@@ -130,6 +145,8 @@ def test_rows_that_failed_come_again_when_they_are_due():
 
     window.take([row(5, NOW)], want, NOW, LATER)
     assert LATER == window.next_due
+    read(window, at=1)
+    read(window, at=2)
     assert 1 == window.want(7, 3, NOW).after  # what failed does not move the position
 
 

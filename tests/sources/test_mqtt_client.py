@@ -236,3 +236,37 @@ async def test_a_refused_subscription_is_said(version):
                 await session.subscribe(["secret/#"], 1)
         async with asyncio.timeout(LIMIT_SECONDS):
             await gone.wait()
+
+
+async def test_packets_of_one_tls_record():
+    """What TLS has decrypted beyond one packet is read although the socket stays silent.
+
+    Mosquitto writes each packet as a record of its own, so this broker is a fake that does not.
+    """
+    authority = trustme.CA()
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(serving)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    gone = asyncio.Event()
+
+    async def answer(reader, writer):
+        await reader.read(1000)
+        writer.write(b"\x20\x02\x00\x00")
+        await reader.read(1000)
+        writer.write(b"\x90\x03\x00\x01\x01" + b"\x30\x06\x00\x03t/1x" * 2)
+        await reader.read()
+        writer.close()
+        gone.set()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=serving)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        where = Peer(host="127.0.0.1", port=port, client_id="hub", tls=trusting)
+        async with open_session(where) as session:
+            await session.subscribe(["t/#"], 1)
+            messages = await receive(session, 2)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await gone.wait()
+
+    assert [("t/1", b"x")] * 2 == [(m.topic, m.payload) for m in messages]

@@ -2,12 +2,13 @@
 
 Rows leave in the order of their sequence. The position moves forward only, so that rows that left
 are not passed over again and again. Sequences become visible when their transaction commits, which
-may be out of order: a row that turns up behind the position moves it back (`found`). What is in
+may be out of order. So whoever has caught up reads on from where the position was a moment ago; a
+row that turns up even later is found by looking (`found`), which moves the position back. What is in
 memory, under way or being settled is held, and not taken twice.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from wattwire.model import EPOCH
@@ -15,6 +16,8 @@ from wattwire.store.deliveries import Queued, Want
 
 #: With more rows than this in hand there is no hurry to look for further ones.
 MANY: Final = 500
+#: Transactions that are in flight together seldom commit further apart than this.
+A_MOMENT: Final = timedelta(seconds=0.1)
 
 
 class Window:
@@ -27,9 +30,10 @@ class Window:
         self.next_due: datetime | None = EPOCH
         self._position = 0
         self._highest = 0
-        #: Where the position was a second, and two seconds, ago.
-        self._mark = 0
-        self._floor = 0
+        self._caught_up = False  # the last fetch came to the end
+        # Where the position was one to two moments ago, and two to four seconds ago.
+        self._recent, self._next_recent, self._noted_at = 0, 0, EPOCH
+        self._floor, self._mark = 0, 0
         self._woken = False  # since the last fetch was asked for
 
     def wake(self) -> None:
@@ -54,10 +58,10 @@ class Window:
 
     def want(self, integration_id: int, room: int, now: datetime) -> Want:
         """Return what to fetch to fill so much room. Rows that are held come along in vain."""
-        behind = self._position < self._highest
-        fresh = room + (len(self.held) if behind else 0)
+        after = self._recent if self._caught_up else self._position
+        fresh = room + (len(self.held) if after < self._highest else 0)
         due = room + len(self.held) if self._is_due(now) else 0
-        return Want(integration_id, self._position, fresh if self.more else 0, due)
+        return Want(integration_id, after, fresh if self.more else 0, due)
 
     def want_first(self, integration_id: int, count: int) -> Want:
         """Return what to fetch to see the first rows, due or not, that are not held."""
@@ -69,14 +73,21 @@ class Window:
         """Receive what was fetched; return the rows that were not held, which now are."""
         fresh = [row.sequence for row in rows if row.due_at is None]
         if want.fresh:
-            self.more = self._woken or len(fresh) >= want.fresh
+            self._caught_up = len(fresh) < want.fresh
+            self.more = self._woken or not self._caught_up
         if want.due:
             full = len(rows) - len(fresh) >= want.due
             self.next_due = now if full else next_due
         if fresh:
             self._position = max(self._position, fresh[-1])
             self._highest = max(self._highest, self._position)
+        self._note(now)
         return self.claim(rows)
+
+    def _note(self, now: datetime) -> None:
+        """Let the place from which is read follow the position, one to two moments later."""
+        if now - self._noted_at >= A_MOMENT:
+            self._recent, self._next_recent, self._noted_at = self._next_recent, self._position, now
 
     def take_first(self, rows: Sequence[Queued]) -> list[Queued]:
         """Receive the first rows; return those that were not held, which now are."""
@@ -98,6 +109,7 @@ class Window:
     def rewind(self, position: int) -> None:
         """Read again from a position on."""
         self._position = min(self._position, position)
+        self._recent, self._next_recent = self._position, self._position
         self._mark = min(self._mark, position)
         self._floor = min(self._floor, position)
         self.more = True

@@ -156,10 +156,12 @@ class Webhook:
 
 
 async def _outcome(response: aiohttp.ClientResponse) -> Outcome:
-    excerpt = await _http.read_excerpt(response)
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls success
+        if not response.content.is_eof():  # what came with the headers needs no reading
+            await _http.read_excerpt(response)
         return Delivered(receipt=f"HTTP {status}", status=status)
+    excerpt = await _http.read_excerpt(response)
     wish = _http.retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
     reason = f"HTTP {status} {_http.printable(response.reason or '', 100)}".rstrip()
     return Retry(f"{reason}: {excerpt}" if excerpt else reason, after=wish, status=status)

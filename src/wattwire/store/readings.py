@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from wattwire.store.binary_copy import pack_readings
 from wattwire.store.queries import load
 
 _SQL: Final = load("readings")
@@ -35,9 +37,15 @@ async def prepare_stage(connection: Any) -> None:
 
 async def append(connection: Any, rows: Sequence[Row]) -> None:
     """Insert readings of which none is there yet. Raises asyncpg.UniqueViolationError otherwise."""
-    await connection.copy_records_to_table(
-        "reading", records=[row[:6] for row in rows], columns=_COLUMNS
-    )
+    packed, others = pack_readings(rows)
+    if packed:
+        await connection.copy_to_table(
+            "reading", source=BytesIO(packed), columns=_COLUMNS, format="binary"
+        )
+    if others:
+        await connection.copy_records_to_table(
+            "reading", records=[row[:6] for row in others], columns=_COLUMNS
+        )
 
 
 async def merge(connection: Any, rows: Sequence[Row]) -> list[tuple[int, datetime]]:
