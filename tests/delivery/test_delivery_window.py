@@ -44,6 +44,8 @@ def test_at_the_end_it_reads_on_from_where_it_was_a_moment_ago():
         read(window, n + 1, at=n * 0.05)
         after.append(window.want(7, 3, NOW).after)
 
+    window.wake()
+
     assert [0, 0, 1, 1, 3, 3] == after
     assert 3 + 6 == window.want(7, 3, NOW).fresh
 
