@@ -76,6 +76,28 @@ async def test_the_death_of_a_part_is_noticed(story):
             await worker.run()
 
 
+async def test_it_can_be_run_again(story):
+    """After a failure the supervisor runs it once more: nothing is stuck, nothing is lost."""
+    one = await story.integrate(max_concurrent=2)
+    receiver = story.receivers["one"]
+    receiver.gate = asyncio.Event()
+    async with story.working() as worker:
+        await story.cause(9, one)
+        await story.until(lambda: receiver.now == 2)
+        await _end(worker._parts)
+        receiver.gate.set()
+        again = asyncio.create_task(worker.run())
+        await story.until(lambda: len(set(receiver.taken)) == 9)
+        await story.quiet()
+        figures = worker.figures()
+        await _end([again])
+
+    assert 9 == (await story.counters(one)).delivered
+    assert 1 == figures["wattwire_delivery_integrations"]
+    assert 0 == figures["wattwire_delivery_calls"]
+    assert figures["wattwire_delivery_attempts_total"] >= 9
+
+
 async def test_another_worker_takes_over(story):
     """With the real leases: the owner dies without a word, and soon another goes on."""
     one = await story.integrate()

@@ -19,6 +19,8 @@ from wattwire.store.directory import Directory, NotLoadedError
 
 #: Messages whose device is being looked up; beyond it they are given back unsaved.
 MAX_LOADING: Final = 10_000
+#: Unknown devices that one message may name.
+MAX_ROUNDS: Final = 1_000
 
 log = structlog.get_logger()
 
@@ -32,6 +34,16 @@ class Origin(NamedTuple):
     format: str
     topic: str
     credential_id: int | None
+
+
+class Paper(NamedTuple):
+    """One published message on its way in."""
+
+    principal: Principal
+    topic: str
+    payload: bytes
+    release: Release
+    now: int  #: microseconds since the epoch
 
 
 class DoorHub:
@@ -63,22 +75,24 @@ class DoorHub:
 
     def publish(self, principal: Principal, topic: str, payload: bytes, release: Release) -> None:
         """Take a message: into the log when it can be understood, into the quarantine otherwise."""
-        now = time.time_ns() // 1000
+        paper = Paper(principal, topic, payload, release, time.time_ns() // 1000)
         try:
-            decoded = self._read(principal, topic, payload, now)
-        except RefusedError as error:
-            self._refuse(principal, topic, payload, error, release)
+            decoded = self._decode(paper)
+            self._take(paper, decoded)
         except NotLoadedError as missing:
-            self._load_then(principal, topic, payload, missing, release)
-        else:
-            self._submit(principal, decoded, now, release)
+            self._load_then(paper, missing)
+        except RefusedError as error:
+            self._refuse(paper, error)
 
-    def _read(self, principal: Principal, topic: str, payload: bytes, now: int) -> Decoded:
-        decoded = self._decoder.decode(
-            principal.format, topic, payload, self._publisher(principal.organization_id), now
+    def _decode(self, paper: Paper) -> Decoded:
+        principal = paper.principal
+        return self._decoder.decode(
+            principal.format,
+            paper.topic,
+            paper.payload,
+            self._publisher(principal.organization_id),
+            paper.now,
         )
-        self._intake.check(principal.organization_id, decoded.readings, now)
-        return decoded
 
     def _publisher(self, organization_id: UUID) -> Publisher:
         publisher = self._publishers.get(organization_id)
@@ -88,66 +102,55 @@ class DoorHub:
             )
         return publisher
 
-    def _submit(self, principal: Principal, decoded: Decoded, now: int, release: Release) -> None:
+    def _take(self, paper: Paper, decoded: Decoded) -> None:
+        """Check and hand over. Raises RefusedError, or NotLoadedError: then nothing was taken."""
+        organization_id = paper.principal.organization_id
+        try:
+            self._intake.check(organization_id, decoded.readings, paper.now)
+        except NotLoadedError as missing:
+            missing.decoded = decoded  # decoding again would tell a Sparkplug state twice
+            raise
         if decoded.readings or decoded.statuses:
-            self._intake.submit(principal.organization_id, decoded, now, release)
+            self._intake.submit(organization_id, decoded, paper.now, paper.release)
         else:
-            release(True)  # nothing to keep: a command, a host's STATE
+            paper.release(True)  # nothing to keep: a command, a host's STATE
 
-    def _refuse(
-        self,
-        principal: Principal,
-        topic: str,
-        payload: bytes,
-        error: RefusedError,
-        release: Release,
-    ) -> None:
-        origin = Origin("mqtt", principal.format, topic, principal.credential_id)
-        self._intake.refuse(principal.organization_id, origin, payload, error, release)
+    def _refuse(self, paper: Paper, error: RefusedError) -> None:
+        principal = paper.principal
+        origin = Origin("mqtt", principal.format, paper.topic, principal.credential_id)
+        self._intake.refuse(principal.organization_id, origin, paper.payload, error, paper.release)
 
-    def _load_then(
-        self,
-        principal: Principal,
-        topic: str,
-        payload: bytes,
-        missing: NotLoadedError,
-        release: Release,
-    ) -> None:
+    def _load_then(self, paper: Paper, missing: NotLoadedError) -> None:
         if len(self._loading) >= MAX_LOADING:
-            release(False)
+            paper.release(False)
             return
-        task = asyncio.create_task(self._load_and_read(principal, topic, payload, missing, release))
+        task = asyncio.create_task(self._load_and_take(paper, missing))
         self._loading.add(task)
         task.add_done_callback(self._loading.discard)
 
-    async def _load_and_read(
-        self,
-        principal: Principal,
-        topic: str,
-        payload: bytes,
-        missing: NotLoadedError,
-        release: Release,
-    ) -> None:
-        now = time.time_ns() // 1000
-        known: set[str] = set()
+    async def _load_and_take(self, paper: Paper, missing: NotLoadedError) -> None:
         try:
-            # Each round names one more device; a message with ever new ones is not worth more.
-            while missing.device not in known and len(known) < 1000:  # noqa: PLR2004
-                known.add(missing.device)
-                await self._directory.load(missing.organization_id, [missing.device])
-                try:
-                    decoded = self._read(principal, topic, payload, now)
-                except NotLoadedError as another:
-                    missing = another
-                    continue
-                except RefusedError as error:
-                    self._refuse(principal, topic, payload, error, release)
-                    return
-                self._submit(principal, decoded, now, release)
-                return
+            await self._load_until_taken(paper, missing)
+        except RefusedError as error:
+            self._refuse(paper, error)
         except Exception as error:  # noqa: BLE001 - the edge of the task: the client sends it again
             log.warning("app.device_lookup_failed", error=f"{type(error).__name__}: {error}")
-        release(False)
+            paper.release(False)
+
+    async def _load_until_taken(self, paper: Paper, missing: NotLoadedError) -> None:
+        """Look up the devices that a message needs, one a round, then take it."""
+        for _ in range(MAX_ROUNDS):
+            await self._directory.load(missing.organization_id, [missing.device])
+            try:
+                decoded = missing.decoded or self._decode(paper)
+                self._take(paper, decoded)
+            except NotLoadedError as another:
+                if another.device == missing.device:
+                    raise
+                missing = another
+            else:
+                return
+        raise RefusedError(f"it names more than {MAX_ROUNDS} devices that have to be looked up")
 
     async def load_sessions(self) -> Iterable[StoredSession]:
         """Return all lasting sessions."""

@@ -5,9 +5,9 @@
       │                                      └────────(one failure)─────────┤
       └──(as many successes as calls at full width, or nothing left)────────┘
 
-Open: nothing is sent but one probe at a time, after 5 s, then ever later, up to every 5 min. Ramping:
-as many calls at a time as have succeeded since. Whoever watches hears of an outage when it begins and
-when ramping has ended, so that a flapping receiver is one outage, not fifty.
+Open: nothing is sent but one probe at a time, after 5 s, then ever later, up to every 5 min.
+Ramping: as many calls at a time as have succeeded since. Whoever watches hears of an outage when it
+begins and when ramping has ended, so that a flapping receiver is one outage, not fifty.
 """
 
 from dataclasses import dataclass, replace

@@ -50,6 +50,11 @@ class Tray:
         taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         return taken
 
+    def put_back(self, taken: list[tuple[Settlement, Settled]]) -> None:
+        """Take back what could not be written."""
+        self._waiting = taken + self._waiting
+        self._some.set()
+
 
 class Settler:
     """The writers of outcomes in this process.
@@ -86,7 +91,11 @@ class Settler:
         try:
             while True:
                 taken = await tray.take()
-                await self._commit_surely(connection, [settlement for settlement, _ in taken])
+                try:
+                    await self._commit_surely(connection, [settlement for settlement, _ in taken])
+                except BaseException:
+                    tray.put_back(taken)  # for whoever runs next
+                    raise
                 tray.unsettled -= len(taken)
                 for _, settled in taken:
                     settled()

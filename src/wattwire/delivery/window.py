@@ -1,10 +1,10 @@
 """What a lane has read of its queue: which rows it holds, and from where it reads on.
 
 Rows leave in the order of their sequence. The position moves forward only, so that rows that left
-are not passed over again and again. Sequences become visible when their transaction commits, which
-may be out of order. So whoever has caught up reads on from where the position was a moment ago; a
-row that turns up even later is found by looking (`found`), which moves the position back. What is in
-memory, under way or being settled is held, and not taken twice.
+are not passed over again and again. Sequences become visible when their transaction commits,
+which may be out of order. So whoever has caught up reads on from where the position was a moment
+ago; a row that turns up even later is found by looking (`found`), which moves the position back.
+What is in memory, under way or being settled is held, and not taken twice.
 """
 
 from collections.abc import Iterable, Sequence

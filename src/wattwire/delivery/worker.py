@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -74,6 +75,7 @@ class DeliveryWorker:
         self.random = luck
         self.surroundings = surroundings or Surroundings()
         self.stopping = False
+        self.ready = False  #: whether what there is to own has been looked at
         self.lanes: dict[int, Lane] = {}
         self._rows: dict[int, LaneRow] = {}
         self._pool = pool
@@ -88,6 +90,7 @@ class DeliveryWorker:
         self._parts: list[asyncio.Task[None]] = []
         self._changed: set[int] = set()
         self._everything_changed = True
+        self._counted: Counter[str] = Counter()
         self._look = asyncio.Event()
         self._refreshing = False
 
@@ -99,6 +102,11 @@ class DeliveryWorker:
 
     def put(self, settlement: Settlement, settled: Settled) -> None:
         """Write what happened soon."""
+        self._counted.update(
+            attempts=len(settlement.attempts),
+            delivered=len(settlement.delivered),
+            dead=len(settlement.dead),
+        )
         self._settler.put(settlement, settled)
 
     def owns(self, lane: Lane) -> bool:
@@ -139,21 +147,33 @@ class DeliveryWorker:
             self._let_go(lane)
 
     @property
-    def ready(self) -> bool:
-        """Return whether what there is to own has been looked at."""
-        return not self._everything_changed
-
-    @property
     def busy(self) -> bool:
         """Return whether anything is being fetched, sent or written."""
         parts = (self._fetcher.busy, self._settler.busy, self._lookout.busy, self._refreshing)
         lanes = any(lane.busy for lane in self.lanes.values())
         return lanes or any(parts) or bool(self._work) or self._look.is_set()
 
+    def figures(self) -> dict[str, float]:
+        """Return what this process did, and does, by the names of the metrics."""
+        lanes = self.lanes.values()
+        return {
+            "wattwire_delivery_integrations": len(lanes),
+            "wattwire_delivery_integrations_in_error": sum(lane.troubled for lane in lanes),
+            "wattwire_delivery_calls": sum(lane.calls for lane in lanes),
+            "wattwire_delivery_attempts_total": self._counted["attempts"],
+            "wattwire_delivery_delivered_total": self._counted["delivered"],
+            "wattwire_delivery_dead_total": self._counted["dead"],
+        }
+
     # --- life ---
 
     async def run(self) -> None:
-        """Deliver until `stop()` or cancelled. Raises when a part of the engine dies."""
+        """Deliver until `stop()` or cancelled. Raises when a part of the engine dies.
+
+        It may be run again after that: lanes begin anew with what the database says.
+        """
+        for lane in list(self.lanes.values()):
+            self._let_go(lane)
         parts = (self._fetcher.run, self._settler.run, self._tend, self._lookout.run)
         async with asyncio.TaskGroup() as group:
             self._parts = [group.create_task(part()) for part in parts]
@@ -193,10 +213,15 @@ class DeliveryWorker:
         """Take what is free, follow the configuration, let go of what was lost."""
         while True:
             self._refreshing = True
+            changed, self._changed = self._changed, set()
+            everything, self._everything_changed = self._everything_changed, False
             try:
-                await self._refresh()
+                await self._refresh(changed, everything=everything)
+                self.ready = True
             except deliveries.TROUBLE as error:
                 log.warning("delivery.lanes_not_read", error=str(error) or type(error).__name__)
+                self._changed |= changed
+                self._everything_changed |= everything
             finally:
                 self._refreshing = False
             timer = self.clock.call_later(self._lease_seconds, self._look.set)
@@ -204,20 +229,16 @@ class DeliveryWorker:
             self._look.clear()
             timer.cancel()
 
-    async def _refresh(self) -> None:
+    async def _refresh(self, changed: set[int], *, everything: bool) -> None:
         ids = set(await deliveries.list_lane_ids(self._pool))
         for lane in list(self.lanes.values()):
             if lane.id not in ids or not self.owns(lane):
                 self._let_go(lane)
-        new = await self._take_over(ids - self.lanes.keys())
-        changed = self.lanes.keys() if self._everything_changed else self._changed
-        wanted = new | (set(changed) & ids)
+        known = self.lanes.keys() if everything else self.lanes.keys() & changed
+        wanted = known | await self._take_over(ids - self.lanes.keys())
         if wanted:
-            rows = await deliveries.list_lanes(self._pool, sorted(wanted))
-            for row in rows:
+            for row in await deliveries.list_lanes(self._pool, sorted(wanted)):
                 self._follow(row)
-        self._changed.clear()
-        self._everything_changed = False
 
     async def _take_over(self, free: set[int]) -> set[int]:
         names = {lease_name(integration_id): integration_id for integration_id in sorted(free)}

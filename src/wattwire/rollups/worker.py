@@ -82,7 +82,8 @@ class RollupWorker:
         """Wait until it is worth looking again: after the poll time, or a little after a wake."""
         seconds = max(self._poll_seconds, least_seconds)
         try:
-            await asyncio.wait_for(self.wake.wait(), timeout=seconds)
+            async with asyncio.timeout(seconds):
+                await self.wake.wait()
         except TimeoutError:
             return
         self.wake.clear()

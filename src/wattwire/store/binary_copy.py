@@ -58,7 +58,7 @@ def pack_readings(rows: Sequence[Any]) -> tuple[bytes, list[Any]]:
 
 def _pack(width: int, group: Sequence[Any], others: list[Any]) -> bytes:
     values = np.array([row[4] for row in group], dtype=np.float64).reshape(len(group), width)
-    whole = ~np.isnan(values).any(axis=1)
+    whole = np.atleast_1d(~np.isnan(values).any(axis=1))
     if not whole.all():
         others.extend(row for row, is_whole in zip(group, whole, strict=True) if not is_whole)
         group = [row for row, is_whole in zip(group, whole, strict=True) if is_whole]

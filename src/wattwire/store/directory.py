@@ -5,6 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from wattwire.model import Decoded
 from wattwire.store import registry
 
 UTC_ZONE: Final = ZoneInfo("UTC")
@@ -19,6 +20,7 @@ class NotLoadedError(LookupError):
         super().__init__(device)
         self.organization_id = organization_id
         self.device = device
+        self.decoded: Decoded | None = None  #: what was read before the device was missed
 
 
 class Directory:
