@@ -41,6 +41,8 @@ from wattwire.store.deliveries import Dead, Figures, Queued, Settlement, StateCh
 #: Rows in memory, at most; and their bytes, roughly.
 MOST_READY: Final = 1000
 READY_BYTES: Final = 4 * 1024 * 1024
+#: How large messages are before any was seen: too large rather than too small.
+FIRST_GUESS_BYTES: Final = 65_536.0
 #: A probe that fails may be the message's fault: the next one is one of the first so many.
 PROBE_WINDOW: Final = 5
 #: Seconds' worth of a limited rate that is read ahead.
@@ -66,7 +68,7 @@ class Lane:
         self._closed = False
         self._ready: deque[Item] = deque()
         self._asking = False
-        self._mean_bytes = 1024.0
+        self._mean_bytes = FIRST_GUESS_BYTES
         self._pace = Pace()
         self.calls = 0  #: under way, or answered and not yet written down
         self._in_flight = 0

@@ -83,11 +83,14 @@ class Lookout:
         """Give up what is too old, also where nothing is sent at the moment."""
         now = self._clock.now()
         cutoffs = [(lane.id, now - lane.max_age) for lane in self._lanes.values()]
-        if cutoffs:
-            found = await deliveries.find_expired(connection, cutoffs, EXPIRED_AT_ONCE)
-            for integration_id, sequences in _grouped(found).items():
-                if lane := self._lanes.get(integration_id):
-                    lane.expire(sequences)
+        for limit in (1, EXPIRED_AT_ONCE):  # the oldest row tells whether there are others
+            if not cutoffs:
+                return
+            found = _grouped(await deliveries.find_expired(connection, cutoffs, limit))
+            cutoffs = [(i, at) for i, at in cutoffs if i in found]
+        for integration_id, sequences in found.items():
+            if lane := self._lanes.get(integration_id):
+                lane.expire(sequences)
 
 
 def _grouped(pairs: Iterable[tuple[int, int]]) -> dict[int, list[int]]:

@@ -22,6 +22,9 @@ COMMIT_SECONDS: Final = 30.0
 #: Errors that a repetition cannot cure: what is written cannot be stored.
 _REFUSED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
+#: What is worth an event. Settings that cannot be used are seen by whoever entered them.
+_BAD: Final = frozenset(("error", "inactive"))
+
 log = structlog.get_logger()
 
 Emit = Callable[[Any, Event], Awaitable[None]]  #: in the transaction of the connection
@@ -179,4 +182,4 @@ def _topic(was: str, now: str) -> str | None:
     """Return the topic of a change of status; None when nobody needs to hear of it."""
     if now == "active":
         return "integration.recovered" if was == "error" else None
-    return "integration.error" if was not in {now, "error"} else None
+    return "integration.error" if was != "error" and now in _BAD else None

@@ -143,11 +143,11 @@ async def fetch(connection: Any, wants: Sequence[Want], now: datetime) -> list[Q
 
 def _queued(row: Any) -> Queued:
     """Return one row of `fetch`: ten columns of the queue, seven of the event."""
-    integration_id, sequence, *counted, message_id, event_id, event_created_at = row[:9]
+    counted, (message_id, event_id, event_created_at) = row[:6], row[6:9]
     event = _event(event_id, row[9:]) if row["data"] is not None else None
     if message_id is None:
-        message_id = f"{event_id.hex}-{integration_id}"
-    return Queued(integration_id, sequence, *counted, message_id, event_id, event_created_at, event)
+        message_id = f"{event_id.hex}-{row['integration_id']}"
+    return Queued._make((*counted, message_id, event_id, event_created_at, event))
 
 
 class _Device(msgspec.Struct, frozen=True):

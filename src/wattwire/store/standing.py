@@ -1,6 +1,9 @@
 """A connection that one task keeps for itself, and gets anew when it breaks."""
 
+import contextlib
 from typing import Any
+
+import asyncpg
 
 from wattwire.store import deliveries
 
@@ -35,4 +38,6 @@ class StandingConnection:
             try:
                 await self._pool.release(connection, timeout=2)
             except deliveries.TROUBLE:
-                connection.terminate()
+                # A release that fails may have let go of it already.
+                with contextlib.suppress(asyncpg.InterfaceError):
+                    connection.terminate()
