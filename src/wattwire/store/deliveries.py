@@ -15,7 +15,14 @@ from wattwire.store.queries import load
 _SQL: Final = load("deliveries")
 
 #: What a statement may raise although nothing is wrong with it: try again later.
-TROUBLE: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+#: What a database that goes away is met with; the last is a connection lost in mid-question.
+TROUBLE: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+    asyncpg.InternalClientError,
+)
 
 LONGEST_TEXT: Final = 4000
 _ATTEMPT_COLUMNS: Final = (

@@ -39,5 +39,5 @@ class StandingConnection:
                 await self._pool.release(connection, timeout=2)
             except deliveries.TROUBLE:
                 # A release that fails may have let go of it already.
-                with contextlib.suppress(asyncpg.InterfaceError):
+                with contextlib.suppress(asyncpg.InterfaceError, asyncpg.InternalClientError):
                     connection.terminate()
