@@ -25,7 +25,7 @@ bench: $(STAMP)  ## Measure, each figure beside its yardstick
 	$(BIN)/python -m benchmarks
 
 bench-peers:  ## Install what `make bench` compares with: Node-RED
-	cd benchmarks/peers && npm install --no-audit --no-fund
+	cd benchmarks/peers && npm ci --no-audit --no-fund
 
 chaos: $(STAMP)  ## A hundred rounds of kill -9
 	WATTWIRE_CHAOS_ROUNDS=100 $(BIN)/pytest -q tests/stories/test_chaos.py --timeout=7200

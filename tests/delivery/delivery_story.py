@@ -24,7 +24,7 @@ from wattwire.pipeline.effects import event_ids
 from wattwire.store import ledger
 from wattwire.store.events import record_events
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class ScriptedSettings(IntegrationSettings):
@@ -43,6 +43,7 @@ class Receiver:
     taken: list = field(default_factory=list)
     tests: list = field(default_factory=list)
     opened: int = 0
+    open: int = 0
     gate: asyncio.Event | None = None
     most: int = 0
     now: int = 0
@@ -86,7 +87,9 @@ class Receivers(dict):
         async def connect(settings, surroundings):
             receiver = self[settings.name]
             receiver.opened += 1
+            receiver.open += 1
             yield receiver
+            receiver.open -= 1
 
         return IntegrationType(
             docs="# Scripted",

@@ -109,6 +109,22 @@ async def test_410_switches_off_and_resuming_switches_on(story):
 
     assert 5 == (await story.counters(one)).delivered
     assert "active" == (await story.state(one))["status"]
+    assert ["integration.error"] == [e.topic for e in story.emitted]  # a person knows already
+
+
+async def test_messages_expire_while_paused(story):
+    """Also where nothing is sent: the oldest first, with the reason, none before its time."""
+    one = await story.integrate(enabled=False, max_age_seconds=600)
+    async with story.working(poll_seconds=0.5):
+        await story.cause(4, one)
+        await story.pass_time(590)
+        assert 4 == (await story.counters(one)).waiting
+        await story.pass_time(60)
+
+    assert 4 == (await story.counters(one)).dead
+    assert {"expired: not delivered within 0:10:00"} == {
+        letter["reason"] for letter in await story.letters(one)
+    }
 
 
 async def test_paused_means_waiting(story):
@@ -209,6 +225,26 @@ async def test_a_new_address_is_used_at_once(story):
         await story.quiet()
 
     assert 1 == len(story.receivers["moved"].taken)
+
+
+async def test_a_connection_is_not_closed_under_a_call(story):
+    """New settings while a call is under way: the old connection ends after the call."""
+    one = await story.integrate(max_concurrent=1)
+    receiver = story.receivers["one"]
+    receiver.gate = asyncio.Event()
+    async with story.working() as worker:
+        await story.cause(1, one)
+        await story.until(lambda: receiver.now == 1)
+        await story.pool.execute(
+            "UPDATE integration SET settings = $1, updated_at = now()", {"name": "moved"}
+        )
+        worker.configuration_changed(one)
+        await story.until(lambda: worker.lanes[one].plan.address == "scripted:moved")
+        assert 1 == receiver.open
+        receiver.gate.set()
+        await story.quiet()
+
+        assert 0 == receiver.open
 
 
 async def test_connections_that_rest_are_closed(story):

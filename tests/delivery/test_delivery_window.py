@@ -176,3 +176,27 @@ def test_no_row_is_skipped_whatever_the_order_of_commits(order, rooms):
         taken += [r.sequence for r in window.take(rows(*answer[: want.fresh]), want, NOW, None)]
 
     assert list(range(1, 13)) == sorted(taken)
+
+
+def test_what_was_settled_during_a_fetch_is_not_taken_from_it():
+    """A fetch that began before a settlement still shows the row: it is not sent again."""
+    window = Window()
+    window.wake()
+    window.take(rows(1, 2), window.want(7, 10, NOW), NOW, None)
+    window.wake()
+    want = window.want(7, 10, NOW)
+    window.settled([1, 2])
+
+    assert [3] == [row.sequence for row in window.take(rows(1, 2, 3), want, NOW, None)]
+
+
+def test_what_was_rewound_during_a_fetch_is_read_again():
+    """A place to read from again is not passed over by the answer of an earlier fetch."""
+    window = Window()
+    window.wake()
+    want = window.want(7, 2, NOW)
+    window.rewind(0)
+    window.take(rows(5, 6), want, NOW, None)
+
+    assert window.more
+    assert 0 == window.want(7, 2, NOW).after

@@ -124,7 +124,7 @@ class Lane:
             dead = [Dead(sequence, 0, reason) for sequence in old]
             log.info("delivery.messages_expired", integration=self.id, messages=len(old))
             settlement = self._settlement(self._engine.clock.now(), dead=dead)
-            self._engine.put(settlement, partial(self.window.release, old))
+            self._engine.put(settlement, partial(self.window.settled, old))
 
     @property
     def troubled(self) -> bool:
@@ -307,7 +307,7 @@ class Lane:
         dead, attempt = never_sent(plan, row, reason, now)
         self._engine.put(
             self._settlement(now, dead=[dead], attempts=[attempt]),
-            partial(self.window.release, [row.sequence]),
+            partial(self.window.settled, [row.sequence]),
         )
 
     def _drop_ready(self) -> None:
@@ -369,7 +369,7 @@ class Lane:
         self.calls -= 1
         self._in_flight -= len(call.items)
         self._touched = True
-        self.window.release(item.row.sequence for item in call.items)
+        self.window.settled(item.row.sequence for item in call.items)
         for row in done.again:
             if row.due_at is None:
                 self.window.rewind(row.sequence - 1)

@@ -182,4 +182,4 @@ def _topic(was: str, now: str) -> str | None:
     """Return the topic of a change of status; None when nobody needs to hear of it."""
     if now == "active":
         return "integration.recovered" if was == "error" else None
-    return "integration.error" if was != "error" and now in _BAD else None
+    return "integration.error" if now in _BAD and was not in _BAD else None

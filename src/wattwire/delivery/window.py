@@ -4,7 +4,8 @@ Rows leave in the order of their sequence. The position moves forward only, so t
 are not passed over again and again. Sequences become visible when their transaction commits,
 which may be out of order. So whoever has caught up reads on from where the position was a moment
 ago; a row that turns up even later is found by looking (`found`), which moves the position back.
-What is in memory, under way or being settled is held, and not taken twice.
+What is in memory, under way or being settled is held, and not taken twice. Nor is what was settled
+while a fetch was under way: the fetch may have seen it still waiting.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,8 @@ class Window:
         self._recent, self._next_recent, self._noted_at = 0, 0, EPOCH
         self._floor, self._mark = 0, 0
         self._woken = False  # since the last fetch was asked for
+        self._left: set[int] = set()  # settled since the last fetch began
+        self._rewound = False  # since the last fetch began
 
     def wake(self) -> None:
         """Hear that rows may have come."""
@@ -58,6 +61,7 @@ class Window:
 
     def want(self, integration_id: int, room: int, now: datetime) -> Want:
         """Return what to fetch to fill so much room. Rows that are held come along in vain."""
+        self._begin()
         after = self._recent if self._caught_up else self._position
         fresh = room + (len(self.held) if after < self._highest else 0)
         due = room + len(self.held) if self._is_due(now) else 0
@@ -65,7 +69,12 @@ class Window:
 
     def want_first(self, integration_id: int, count: int) -> Want:
         """Return what to fetch to see the first rows, due or not, that are not held."""
+        self._begin()
         return Want(integration_id, 0, count + len(self.held), every=True)
+
+    def _begin(self) -> None:
+        self._left.clear()
+        self._rewound = False
 
     def take(
         self, rows: Sequence[Queued], want: Want, now: datetime, next_due: datetime | None
@@ -74,11 +83,11 @@ class Window:
         fresh = [row.sequence for row in rows if row.due_at is None]
         if want.fresh:
             self._caught_up = len(fresh) < want.fresh
-            self.more = self._woken or not self._caught_up
+            self.more = self._woken or self._rewound or not self._caught_up
         if want.due:
             full = len(rows) - len(fresh) >= want.due
             self.next_due = now if full else next_due
-        if fresh:
+        if fresh and not self._rewound:
             self._position = max(self._position, fresh[-1])
             self._highest = max(self._highest, self._position)
         self._note(now)
@@ -93,18 +102,25 @@ class Window:
         """Receive the first rows; return those that were not held, which now are."""
         claimed = self.claim(rows)
         if not claimed:
-            self.more = self._woken
+            self.more = self._woken or self._rewound
         return claimed
 
     def claim(self, rows: Iterable[Queued]) -> list[Queued]:
         """Hold rows that are not held yet, and return them."""
-        new = [row for row in rows if row.sequence not in self.held]
+        taken = self.held | self._left if self._left else self.held
+        new = [row for row in rows if row.sequence not in taken]
         self.held.update(row.sequence for row in new)
         return new
 
     def release(self, sequences: Iterable[int]) -> None:
-        """Hold rows no longer; they left the queue, or are read again."""
+        """Hold rows no longer, so that they are read again."""
         self.held.difference_update(sequences)
+
+    def settled(self, sequences: Iterable[int]) -> None:
+        """Hold rows no longer: they left the queue, or go again when they are due."""
+        done = set(sequences)
+        self.held -= done
+        self._left |= done
 
     def rewind(self, position: int) -> None:
         """Read again from a position on."""
@@ -112,7 +128,7 @@ class Window:
         self._recent, self._next_recent = self._position, self._position
         self._mark = min(self._mark, position)
         self._floor = min(self._floor, position)
-        self.more = True
+        self.more = self._rewound = True
 
     def forget(self, sequences: Iterable[int]) -> None:
         """Hold these rows no longer, and read the queue from its beginning."""
