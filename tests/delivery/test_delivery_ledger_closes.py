@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+import asyncpg
 import pytest
 from delivery_story import LocalLeases
 
@@ -156,31 +157,35 @@ async def test_a_lease_that_was_lost_stops_the_sending(story):
         assert 3 == len(receiver.batches)
 
 
-async def test_the_database_goes_away_for_a_moment(story, pool):
+async def test_the_database_goes_away_for_a_moment(story, database_url):
     """Connections die under the engine: it takes new ones, and nothing is lost or counted twice."""
     one = await story.integrate(max_concurrent=3)
     receiver = story.receivers["one"]
+    knife = await asyncpg.connect(database_url)
+    cut = asyncio.Event()
 
-    async def cut():
-        await pool.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+    def answer(message):
+        if len(receiver.taken) in {5, 20}:
+            cut.set()
+        return Delivered("taken")
 
-    cuts = []
-    receiver.answer = lambda message: (
-        (cuts.append(asyncio.create_task(cut())) if len(receiver.taken) in {5, 20} else None)
-        or Delivered("taken")
-    )
+    receiver.answer = answer
     async with story.working():
         await story.cause(60, one)
 
         async def done():
-            await story.clock.advance(1, story.quiet)
-            return (await pool.fetchval("SELECT count(*) FROM delivery")) == 0
+            if cut.is_set():
+                cut.clear()
+                await knife.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            story.clock.passed += 1.0
+            story.worker.wake([one])
+            return await knife.fetchval("SELECT count(*) FROM delivery") == 0
 
         await story.until(done)
-        await asyncio.gather(*cuts)
+    await knife.close()
 
     assert 60 == (await story.counters(one)).delivered
 

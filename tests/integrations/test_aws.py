@@ -308,6 +308,17 @@ async def test_an_endpoint_of_ones_own_is_guarded(faults, aws_sqs_bench):
     assert [] == faults.requests
 
 
+async def test_the_way_to_sts_is_guarded_as_well(faults):
+    """The SDK's own calls, for a role, cannot be aimed at the hub's network either."""
+    async with faults.serving() as url:
+        aws = access(url) | {"role_arn": "arn:aws:iam::123456789012:role/hub"}
+        settings = aws_sqs.Settings(queue_url=QUEUE, aws=aws)
+        outcome = (await deliver(aws_sqs.TYPE, settings, batch(1), Surroundings()))["m-0"]
+
+    assert "unreachable" == outcome.code
+    assert [] == faults.requests
+
+
 # --- access ---
 
 

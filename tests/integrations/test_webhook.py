@@ -233,9 +233,13 @@ async def test_a_compressed_answer_is_not_unpacked(faults, surroundings):
     """An answer of a kilobyte that unpacks to a gigabyte stays a kilobyte."""
     faults.reply = Reply(500, gzip.compress(b"x" * 1_000_000), {"Content-Encoding": "gzip"})
     async with faults.serving() as url:
-        outcome = await send({"url": url}, surroundings)
+        settings = webhook.Settings(url=url)
+        async with webhook.connect(settings, surroundings) as hook:
+            for _ in range(2):
+                outcome = (await hook.deliver([MESSAGE]))["msg-1"]
 
     assert "HTTP 500 Because" == outcome.reason
+    assert 1 == faults.connections  # all of it was read, and nothing was left over
 
 
 async def test_connections_are_kept(faults, surroundings):
@@ -252,12 +256,11 @@ async def test_connections_are_kept(faults, surroundings):
 async def test_cookies_are_not_kept(faults, surroundings):
     """What one answer sets, the next request does not carry."""
     faults.reply = Reply(200, b"", {"Set-Cookie": "track=1; Path=/"})
-    async with (
-        faults.serving() as url,
-        webhook.connect(webhook.Settings(url=url), surroundings) as hook,
-    ):
-        for n in range(2):
-            await hook.deliver([Message(f"m-{n}", b"{}")])
+    async with faults.serving() as url:
+        settings = webhook.Settings(url=url.replace("127.0.0.1", "localhost"))
+        async with webhook.connect(settings, surroundings) as hook:
+            for n in range(2):
+                await hook.deliver([Message(f"m-{n}", b"{}")])
 
     assert "cookie" not in faults.requests[1].headers
 

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 FIRST_PAUSE_SECONDS: Final = 0.2
-LONGEST_PAUSE_SECONDS: Final = 10.0
+LONGEST_PAUSE_SECONDS: Final = 3.0
 #: A task that ran this long starts over with the first pause.
 SETTLED_SECONDS: Final = 30.0
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -16,7 +16,9 @@ import msgspec
 import structlog
 
 from wattwire import __version__
+from wattwire.app import pulse
 from wattwire.app.first_start import Owner, ensure_owner, make_demo_token
+from wattwire.app.keeping import Health, keep
 from wattwire.app.kit import NatsUnreachableError, connect_nats
 from wattwire.app.logs import configure_logs
 from wattwire.app.places import Places, open_places
@@ -108,14 +110,21 @@ async def _start(
 ) -> Running:
     folder = stack.enter_context(DataDir(settings.data_dir))
     _check_external(settings)
-    places = await stack.enter_async_context(open_places(settings, folder, _part_state))
+    parts = Parts()
+    places = await stack.enter_async_context(open_places(settings, folder, parts.note))
     await _check_engines(places)
     await _migrate(places.database_url)
     owner = await ensure_owner(places.database_url, settings)
     key_file = _key_file(settings, folder)
     Sealer.open(key_file)
     certificates = _certificates(settings, folder)
-    ports = await _start_children(settings, roles, places, key_file, certificates, stack)
+    ports = await _start_children(
+        settings, roles, places, key_file, certificates, parts.note, stack
+    )
+    telling = asyncio.create_task(
+        keep("pulse", lambda: parts.tell_for_ever(places.nats_url), parts.health)
+    )
+    stack.push_async_callback(_end, telling)
     info = _info(settings, folder, places, certificates, ports)
     folder.write_hub_info(info | {"database_url": places.database_url, "nats_url": places.nats_url})
     token = None
@@ -175,6 +184,7 @@ async def _start_children(
     places: Places,
     key_file: Path,
     certificates: Certificates,
+    on_state: Callable[[str, bool, str], None],
     stack: AsyncExitStack,
 ) -> dict[str, int]:
     told = settings.model_dump(
@@ -198,7 +208,7 @@ async def _start_children(
                 "expected_roles": list(roles),
             },
         )
-        child = Child(orders, _part_state)
+        child = Child(orders, on_state)
         stack.push_async_callback(child.stop)
         starts.append(child.start())
     for found in await asyncio.gather(*starts):
@@ -222,11 +232,38 @@ def _groups(settings: Settings, roles: Sequence[str]) -> list[tuple[str, ...]]:
     return [group for group in played if group]
 
 
-def _part_state(name: str, healthy: bool, detail: str) -> None:  # noqa: FBT001 - a callback of engines
-    if not healthy and detail != "stopped":
-        log.error("app.part_failed", part=name, detail=detail)
-    else:
-        log.debug("app.part_changed", part=name, healthy=healthy, detail=detail)
+class Parts:
+    """What the parent watches: engines and processes. Its faults are part of every `/readyz`."""
+
+    def __init__(self) -> None:
+        self.health = Health()
+
+    def note(self, name: str, healthy: bool, detail: str) -> None:  # noqa: FBT001 - a callback
+        """Hear that a part came or went."""
+        stopped = detail == "stopped"
+        self.health.set(name, "" if healthy or stopped else detail or "does not answer")
+        if not healthy and not stopped:
+            log.error("app.part_failed", part=name, detail=detail)
+
+    async def tell_for_ever(self, nats_url: str) -> None:
+        """Tell the other processes what is wrong, until cancelled."""
+        client = await connect_nats(nats_url, name="wattwire-serve")
+        try:
+            await pulse.tell_for_ever(
+                client,
+                process="serve",
+                owner=f"serve-{os.getpid()}",
+                roles=[],
+                health=self.health,
+                figures=dict,
+            )
+        finally:
+            await client.close()
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def _info(

@@ -97,7 +97,7 @@ def _refused_role(error: Exception) -> Outcome | None:
         return refused_call(
             str(said.get("Code", "")), str(said.get("Message", "")), status.get("HTTPStatusCode", 0)
         )
-    if isinstance(error, errors.HTTPClientError):
+    if isinstance(error, errors.HTTPClientError | errors.ConnectionError):
         return Retry(_http.printable(str(error)), code=UNREACHABLE)
     return None
 
