@@ -15,7 +15,7 @@ from wattwire.model import Message
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
-#: Delays before each attempt of a message, in seconds (DESIGN, "Delivery, in numbers").
+#: Delays before each attempt of a message, in seconds.
 STANDARD_SCHEDULE: Final = (0.0, 5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 36000.0)
 
 #: The code of an answer that never came: refused, cut off, no name, no trust.
