@@ -37,6 +37,8 @@ ALONE: Final = (ROLES,)
 FEW: Final = (("door", "sources"), ("pipeline",), ("delivery", "api"))
 MANY: Final = (("door", "sources"), ("pipeline",), ("delivery",), ("api",))
 MANY_CORES: Final = 4
+#: How long a start waits for the first sign of life of each role.
+HEARD_SECONDS: Final = 5.0
 
 log = structlog.get_logger()
 
@@ -121,6 +123,7 @@ async def _start(
     ports = await _start_children(
         settings, roles, places, key_file, certificates, parts.note, stack
     )
+    await _all_heard(places.nats_url, roles)
     telling = asyncio.create_task(
         keep("pulse", lambda: parts.tell_for_ever(places.nats_url), parts.health)
     )
@@ -230,6 +233,21 @@ def _groups(settings: Settings, roles: Sequence[str]) -> list[tuple[str, ...]]:
         plan = FEW
     played = [tuple(role for role in group if role in roles) for group in plan]
     return [group for group in played if group]
+
+
+async def _all_heard(nats_url: str, roles: Sequence[str]) -> None:
+    """Wait a moment until every role has told that it lives: `/readyz` and `/metrics` are whole."""
+    client = await connect_nats(nats_url, name="wattwire-serve")
+    heard = pulse.Heard()
+    await heard.listen(client)
+    try:
+        async with asyncio.timeout(HEARD_SECONDS):
+            while not set(roles) <= heard.roles():  # noqa: ASYNC110 - a bounded look at what others say
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        log.warning("app.roles_not_heard", missing=sorted(set(roles) - heard.roles()))
+    finally:
+        await client.close()
 
 
 class Parts:
