@@ -15,9 +15,10 @@ from yarl import URL
 from documented import blocks, sample_of, shape
 from wattwire.api.events import TOPICS
 from wattwire.app.rollup_events import _event as rollup_event
-from wattwire.app.testing import TOPIC as TEST_TOPIC
-from wattwire.app.testing import _probe
+from wattwire.delivery.rendering import find_format
 from wattwire.delivery.settler import Settler
+from wattwire.delivery.trial import TOPIC as TEST_TOPIC
+from wattwire.delivery.trial import _message
 from wattwire.formats import envelope
 from wattwire.integrations import _signing, aws_sqs
 from wattwire.integrations.webhook import Settings, Webhook
@@ -91,8 +92,9 @@ def broken():
 
 
 def probe():
-    kind = SimpleNamespace(format="wattwire")
-    return _probe(SimpleNamespace(id=5, organization_id=ORGANIZATION, name="Desk", kind=kind))
+    form = find_format("wattwire")
+    plan = SimpleNamespace(id=5, organization_id=ORGANIZATION, name="Desk", form=form)
+    return _message(plan, "test-1", NOON)
 
 
 MADE = {
