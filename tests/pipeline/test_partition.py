@@ -288,3 +288,22 @@ async def test_an_idle_log_is_not_taken_for_a_lost_one(bench, monkeypatch):
     await bench.until(COUNT, 300)
 
     assert not bench.tasks[-1].done()
+
+
+async def test_a_failure_of_the_last_slice_is_noticed_at_once(bench):
+    """Nobody waits for the next message to find that the one before could not be stored."""
+    await bench.start()
+    await bench.send([at(0, BOTH, 1.0, 1.0)])
+    await bench.until(COUNT, 1)
+    owner = bench.tasks.pop()
+    await bench.pool.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await bench.send([at(1, BOTH, 1.0, 1.0)])
+
+    done, _ = await asyncio.wait({owner}, timeout=10)
+    assert done, "the partition still waits"
+    assert isinstance(owner.exception(), BaseException)
+    await bench.start()
+    await bench.until(COUNT, 2)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -99,6 +100,8 @@ class Partition:
                     if storing is not None:
                         await storing
                     storing = asyncio.create_task(self._store(connection, messages, batches))
+                    # Else a failure would wait, unseen, for the next message to arrive.
+                    storing.add_done_callback(partial(_interrupt_on_failure, source))
             finally:
                 if storing is not None:
                     await _finish(storing)
@@ -213,6 +216,11 @@ class Partition:
                 await reader.trim_log(self._client, self._number, earlier)
                 trimmed = earlier
             earlier = self.figures.position
+
+
+def _interrupt_on_failure(source: reader.LogReader, storing: asyncio.Task[None]) -> None:
+    if not storing.cancelled() and isinstance(error := storing.exception(), Exception):
+        source.interrupt(error)
 
 
 async def _finish(storing: asyncio.Task[None]) -> None:

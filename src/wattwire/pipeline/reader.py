@@ -80,10 +80,15 @@ class LogReader:
         if status not in {"404", "408"}:  # no messages; time is up
             self._queue.put_nowait(LogLostError(f"the log answered {status}"))
 
+    def interrupt(self, error: Exception) -> None:
+        """End the reading: whoever waits for messages, or asks for more, gets this error."""
+        self._queue.put_nowait(error)
+
     async def next_slice(self) -> list[LogMessage]:
         """Return the next messages, at least one, as many as are there up to a bound.
 
-        Raises LogLostError when the log stays silent for longer than a request lasts.
+        Raises LogLostError when the log stays silent for longer than a request lasts, and what
+        `interrupt` was given.
         """
         messages = [await self._first()]
         while len(messages) < MAX_SLICE_MESSAGES and not self._queue.empty():
