@@ -129,6 +129,8 @@ class Event:
     device_type: str = ""
     stream: str = ""
     severity: str = "info"
+    #: What is known of the device: site, asset, phase … Empty for events of no device.
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +147,5 @@ class Message:
     topic: str = ""  #: the event's topic
     device: str = ""  #: the device's external key: orders FIFO groups and partitions
     attributes: Mapping[str, str] = field(default_factory=dict)
+    #: What the body was made of, for integrations that name places or write texts after it.
+    event: Event | None = None

@@ -3,34 +3,25 @@
 import os
 import sys
 from datetime import UTC, datetime
-from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp.web
 import boto3
 import pytest
-from integrations_counterparts import (
-    REGION,
-    Bench,
-    FaultServer,
-    Reply,
-    access,
-    half_of_webhooks,
-    sns_error,
-    sns_half,
-    sqs_error,
-    sqs_half,
-)
+from bench_aws_sns import aws_sns_bench, topic
+from bench_aws_sqs import aws_sqs_bench
+from bench_webhook import webhook_bench
+from integrations_counterparts import LOCAL, REGION, FaultServer
 from moto.server import ThreadedMotoServer
 
 from wattwire.integrations import TYPES
-from wattwire.integrations.contract import Surroundings
 from wattwire.store import ledger
 
 sys.path.append(str(Path(__file__).parent.parent / "delivery"))
 from delivery_story import FakeClock, Receivers, Story
 
-LOCAL = Surroundings(allowed_networks=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
+# One bench for each type, in a file of its own; pytest finds the fixtures by these names.
+__all__ = ["aws_sns_bench", "aws_sqs_bench", "topic", "webhook_bench"]
 KEYS = {"region_name": REGION, "aws_access_key_id": "k", "aws_secret_access_key": "s"}
 
 
@@ -47,9 +38,10 @@ def surroundings():
 
 
 @pytest.fixture
-def faults():
-    """A server that fails as it is told."""
-    return FaultServer()
+def faults(request):
+    """A server that fails as it is told, in the protocol of the type under test."""
+    asks = "bench" in request.fixturenames
+    return request.getfixturevalue("bench").faults if asks else FaultServer()
 
 
 class Inbox:
@@ -79,33 +71,6 @@ async def inbox():
     inbox.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield inbox
     await runner.cleanup()
-
-
-@pytest.fixture
-def webhook_bench(inbox):
-    """A real HTTP server."""
-    kind = TYPES["webhook"]
-
-    def aimed_at(url):
-        return kind.settings(
-            url=f"{url}/hook", secret_key="s3cr3t", headers={"X-Key": "s3cr3t"}, timeout_seconds=1
-        )
-
-    return Bench(
-        kind=kind,
-        surroundings=LOCAL,
-        settings=aimed_at(inbox.url),
-        received=lambda: inbox.bodies,
-        aimed_at=aimed_at,
-        replies={
-            "denied": Reply(401, b"who are you?"),
-            "refused": Reply(413, b"too much"),
-            "broken": Reply(500, b"oops"),
-            "away": Reply(503, b"later", {"Retry-After": "7"}),
-            "throttled": Reply(429, b"slow", {"Retry-After": "7"}),
-            "half": half_of_webhooks(),
-        },
-    )
 
 
 @pytest.fixture(scope="session")
@@ -158,71 +123,6 @@ class Queue:
 
     def bodies(self):
         return [message["Body"].encode() for message in self.messages()]
-
-
-@pytest.fixture
-def aws_sqs_bench(moto, queue):
-    """A queue of the emulator."""
-    kind = TYPES["aws_sqs"]
-
-    def aimed_at(url):
-        return kind.settings(queue_url=queue.url, aws=access(url))
-
-    return Bench(
-        kind=kind,
-        surroundings=LOCAL,
-        settings=aimed_at(moto),
-        received=queue.bodies,
-        aimed_at=aimed_at,
-        replies={
-            "denied": sqs_error(403, "InvalidClientTokenId"),
-            "refused": None,
-            "broken": sqs_error(500, "InternalError"),
-            "away": sqs_error(503, "ServiceUnavailable"),
-            "throttled": sqs_error(400, "RequestThrottled"),
-            "half": sqs_half,
-        },
-    )
-
-
-@pytest.fixture
-def topic(aws, queue, request):
-    """A topic whose messages end up on a queue, as they are."""
-    sns = aws("sns")
-    name = f"t-{abs(hash(request.node.nodeid)) % 10**9}"
-    arn = sns.create_topic(Name=name)["TopicArn"]
-    sns.subscribe(
-        TopicArn=arn,
-        Protocol="sqs",
-        Endpoint=queue.arn,
-        Attributes={"RawMessageDelivery": "true"},
-    )
-    return arn
-
-
-@pytest.fixture
-def aws_sns_bench(moto, queue, topic):
-    """A topic of the emulator, with a queue that subscribes to it."""
-    kind = TYPES["aws_sns"]
-
-    def aimed_at(url):
-        return kind.settings(topic_arn=topic, aws=access(url))
-
-    return Bench(
-        kind=kind,
-        surroundings=LOCAL,
-        settings=aimed_at(moto),
-        received=queue.bodies,
-        aimed_at=aimed_at,
-        replies={
-            "denied": sns_error(403, "AuthorizationError"),
-            "refused": None,
-            "broken": sns_error(500, "InternalError"),
-            "away": sns_error(503, "ServiceUnavailable"),
-            "throttled": sns_error(400, "Throttling"),
-            "half": sns_half,
-        },
-    )
 
 
 @pytest.fixture

@@ -1,18 +1,18 @@
 """What integrations are tested against, beside real servers: a fake that fails as it is told."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs
+from ipaddress import ip_network
 
 from wattwire.integrations.contract import IntegrationSettings, IntegrationType, Surroundings
+from wattwire.model import Message
 
-XML = "text/xml"
-JSON = "application/x-amz-json-1.0"
 REGION = "eu-central-1"
+#: Loopback may be reached, as an operator may allow it.
+LOCAL = Surroundings(allowed_networks=(ip_network("127.0.0.0/8"), ip_network("::1/128")))
 
 
 def access(url):
@@ -103,52 +103,6 @@ def _bytes(reply):
     return f"HTTP/1.1 {reply.status} Because\r\n{lines}\r\n".encode() + reply.body
 
 
-def sqs_error(status, code, text="said the fake"):
-    body = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": text}).encode()
-    return Reply(status, body, {"Content-Type": JSON})
-
-
-def sns_error(status, code, text="said the fake"):
-    body = (
-        '<ErrorResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><Error><Type>Sender</Type>'
-        f"<Code>{code}</Code><Message>{text}</Message></Error></ErrorResponse>"
-    )
-    return Reply(status, body.encode(), {"Content-Type": XML})
-
-
-def sqs_half(request):
-    """Take every other entry; refuse the rest as a fault of the service's own."""
-    ids = [entry["Id"] for entry in json.loads(request.body)["Entries"]]
-    body = {
-        "Successful": [{"Id": i, "MessageId": f"got-{i}"} for i in ids[::2]],
-        "Failed": [
-            {"Id": i, "SenderFault": False, "Code": "InternalError", "Message": "half"}
-            for i in ids[1::2]
-        ],
-    }
-    return Reply(200, json.dumps(body).encode(), {"Content-Type": JSON})
-
-
-def sns_half(request):
-    """The same in SNS' words."""
-    form = parse_qs(request.body.decode())
-    ids = [v[0] for k, v in form.items() if k.endswith(".Id")]
-    taken = "".join(
-        f"<member><Id>{i}</Id><MessageId>got-{i}</MessageId></member>" for i in ids[::2]
-    )
-    failed = "".join(
-        f"<member><Id>{i}</Id><Code>InternalError</Code><Message>half</Message>"
-        "<SenderFault>false</SenderFault></member>"
-        for i in ids[1::2]
-    )
-    body = (
-        '<PublishBatchResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">'
-        f"<PublishBatchResult><Successful>{taken}</Successful><Failed>{failed}</Failed>"
-        "</PublishBatchResult></PublishBatchResponse>"
-    )
-    return Reply(200, body.encode(), {"Content-Type": XML})
-
-
 @dataclass
 class Bench:
     """One type beside a service that shows what arrived, and beside a server that fails."""
@@ -160,15 +114,17 @@ class Bench:
     received: Callable[[], list[bytes]]
     #: Settings that point at an address of the test's choosing.
     aimed_at: Callable[[str], IntegrationSettings]
-    #: What the service answers when it refuses the credentials, is too busy, is broken, does not
-    #: understand, takes half: by the names used in the fault matrix.
+    #: What the service answers, by the names of the fault matrix: denied (credentials), broken,
+    #: away, throttled, half (every other message fails), taken (all is well).
     replies: dict
+    #: A server that fails as it is told, in the type's protocol: as FaultServer or with its face.
+    faults: object = field(default_factory=FaultServer)
+    #: A body as `received` shows it, for types that write the message in a way of their own.
+    body_of: Callable[[Message], bytes] = lambda message: message.body
+    #: Whether a good status alone means that the message was taken, whatever the answer says.
+    status_says_all: bool = False
+    #: Whether the type speaks HTTP: redirects and malformed HTTP answers mean something to it.
+    speaks_http: bool = True
 
     def connect(self, settings=None):
         return self.kind.connect(settings or self.settings, self.surroundings)
-
-
-def half_of_webhooks():
-    """Every other request fails, whoever asks."""
-    count = iter(range(10_000))
-    return lambda request: Reply(204, b"") if next(count) % 2 == 0 else Reply(500, b"half")

@@ -6,12 +6,14 @@ from urllib.parse import parse_qs
 
 import boto3
 import pytest
+from bench_aws_sns import sns_error
+from bench_aws_sqs import sqs_error
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SdkCredentials
 from hypothesis import given
 from hypothesis import strategies as st
-from integrations_counterparts import REGION, Reply, access, sns_error, sqs_error
+from integrations_counterparts import REGION, Reply, access
 from pydantic import ValidationError
 
 from wattwire.integrations import _aws, _aws_batches, aws_sns, aws_sqs

@@ -8,6 +8,7 @@ from wattwire.app.wakes import Wakes
 from wattwire.model import Event, to_micros
 from wattwire.pipeline.effects import Interests, event_ids
 from wattwire.pipeline.matching import Matcher
+from wattwire.pipeline.recall import short_metadata
 from wattwire.rollups.recompute import Changed
 from wattwire.store import registry
 
@@ -72,5 +73,6 @@ def _event(event_id: Any, change: Changed, stream: Any) -> Event:
         device_key=stream["device_key"],
         device_name=stream["device_name"],
         device_type=stream["device_type"],
+        metadata=short_metadata(stream["device_metadata"]),
         stream=stream["path"],
     )

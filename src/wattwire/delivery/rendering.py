@@ -32,5 +32,10 @@ def find_format(name: str, formats: Mapping[str, Format] = FORMATS) -> Format:
 def message_of(row: Queued, event: Event, form: Format) -> Message:
     """Return the message of a row of the queue. Raises what the format raises."""
     return Message(
-        row.message_id, form.render(event), form.content_type, event.topic, event.device_key
+        row.message_id,
+        form.render(event),
+        form.content_type,
+        event.topic,
+        event.device_key,
+        event=event,
     )

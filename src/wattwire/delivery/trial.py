@@ -87,7 +87,9 @@ def _message(plan: Plan, message_id: str, now: datetime) -> Message:
         device_type="test",
     )
     body = plan.form.render(event)
-    return Message(message_id, body, plan.form.content_type, event.topic, event.device_key)
+    return Message(
+        message_id, body, plan.form.content_type, event.topic, event.device_key, event=event
+    )
 
 
 async def _send(

@@ -151,6 +151,10 @@ def _unordered(_settings: Any) -> bool:
     return False
 
 
+def _at_once(_settings: Any) -> float:
+    return 0.0
+
+
 def _a_minute(_settings: Any) -> float:
     return 60.0
 
@@ -173,6 +177,11 @@ class IntegrationType(Generic[S]):
     timeout_seconds: Callable[[S], float] = _a_minute
     #: Whether messages must leave one call at a time to keep their order.
     ordered: Callable[[S], bool] = _unordered
+    #: How long messages wait for others to travel with: a batch leaves when it is full, or when its
+    #: first message was queued in an earlier period of so many seconds.
+    linger_seconds: Callable[[S], float] = _at_once
+    #: Whether many messages become one (a digest): a limited rate then counts calls.
+    folds: bool = False
     format: str = "wattwire"  #: how events are written unless the integration says otherwise
 
     @property

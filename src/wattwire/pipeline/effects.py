@@ -9,7 +9,7 @@ from uuid import UUID
 
 from wattwire.model import Event
 from wattwire.pipeline.matching import Matcher
-from wattwire.pipeline.recall import Stream
+from wattwire.pipeline.recall import Stream, short_metadata
 from wattwire.pipeline.slices import Key, Slice
 from wattwire.store import events, registry
 from wattwire.store.readings import Row
@@ -132,6 +132,7 @@ def _device_events(topic: str, rows: Iterable[Any], data: Any) -> list[Event]:
             device_key=row["key"],
             device_name=row["name"],
             device_type=row["type"],
+            metadata=short_metadata(row["metadata"]),
         )
         for event_id, row in zip(event_ids(len(rows)), rows, strict=True)
     ]
@@ -181,4 +182,5 @@ def _telemetry_event(event_id: UUID, stream: Stream, row: Row) -> Event:
         device_name=stream.device_name,
         device_type=stream.device_type,
         stream=stream.path,
+        metadata=stream.metadata,
     )

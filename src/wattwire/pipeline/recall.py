@@ -1,7 +1,8 @@
 """What the pipeline remembers of streams, so that nothing is looked up per reading."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,8 +15,20 @@ from wattwire.store.registry import StreamRow, Wanted
 
 #: Streams remembered at most; the oldest half is forgotten when there are more.
 MAX_STREAMS: Final = 400_000
+METADATA_ENTRIES: Final = 32
+METADATA_CHARACTERS: Final = 256
 
 log = structlog.get_logger()
+
+
+def short_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what events tell of a device's metadata: short, flat entries, so many."""
+    flat = (
+        (key, value)
+        for key, value in metadata.items()
+        if isinstance(value, str | int | float | bool) and len(str(value)) <= METADATA_CHARACTERS
+    )
+    return dict(islice(flat, METADATA_ENTRIES))
 
 
 class Stream:
@@ -23,7 +36,8 @@ class Stream:
 
     __slots__ = (
         "channels", "device_id", "device_key", "device_name", "device_type", "hour", "id",
-        "last_time", "organization_id", "path", "telemetry", "telemetry_version", "zone",
+        "last_time", "metadata", "organization_id", "path", "telemetry",
+        "telemetry_version", "zone",
     )  # fmt: skip
 
     def __init__(self, organization_id: UUID, shape: Shape, row: StreamRow) -> None:
@@ -34,6 +48,7 @@ class Stream:
         self.device_key = shape.device
         self.device_name = row.device_name
         self.device_type = row.device_type
+        self.metadata = short_metadata(row.device_metadata)
         self.zone = _zone(row.time_zone)
         self.channels = list(zip(row.names, row.kinds, strict=True))
         self.last_time: datetime | None = row.last_time

@@ -161,6 +161,7 @@ class _Device(msgspec.Struct, frozen=True):
     id: str
     name: str
     type: str
+    metadata: dict[str, Any] = {}
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -177,7 +178,7 @@ def _event(event_id: UUID, columns: Sequence[Any]) -> Event:
     device = body.device
     return Event(
         event_id, topic, organization_id, time, body.data, device_id, device.id, device.name,
-        device.type, stream, severity,
+        device.type, stream, severity, device.metadata,
     )  # fmt: skip
 
 

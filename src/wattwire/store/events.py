@@ -50,10 +50,14 @@ async def _queue(
 
 
 def _event_row(event: Event, now: datetime) -> tuple[object, ...]:
-    body = {
-        "device": {"id": event.device_key, "name": event.device_name, "type": event.device_type},
-        "data": event.data,
+    device: dict[str, Any] = {
+        "id": event.device_key,
+        "name": event.device_name,
+        "type": event.device_type,
     }
+    if event.metadata:
+        device["metadata"] = event.metadata
+    body = {"device": device, "data": event.data}
     return (
         event.id, now, event.organization_id, event.topic, event.device_id, event.stream,
         event.time, event.severity, _encode(body),
@@ -76,6 +80,7 @@ def read_event(row: Any) -> Event:
         device_type=device["type"],
         stream=row["stream"],
         severity=row["severity"],
+        metadata=device.get("metadata", {}),
     )
 
 

@@ -1,6 +1,6 @@
 """Devices, streams and channels for intake and pipeline: found or registered by the batch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -21,6 +21,7 @@ class StreamRow(NamedTuple):
     device_id: int
     device_name: str
     device_type: str
+    device_metadata: Mapping[str, Any]
     time_zone: str
     last_time: datetime | None
     names: list[str]

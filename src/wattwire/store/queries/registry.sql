@@ -6,7 +6,7 @@ FROM unnest($1::uuid[], $2::text[]) AS u(organization_id, key)
 JOIN organization o ON o.id = u.organization_id
 ORDER BY u.organization_id, u.key
 ON CONFLICT (organization_id, key) DO NOTHING
-RETURNING id, organization_id, key, name, type
+RETURNING id, organization_id, key, name, type, metadata
 
 -- name: insert_streams
 INSERT INTO stream (device_id, path)
@@ -20,6 +20,7 @@ ON CONFLICT (device_id, path) DO NOTHING
 -- One row per wanted stream, with its channels in order; `wanted` is the position in the arrays.
 SELECT u.wanted, s.id AS stream_id, s.uuid AS stream_uuid,
        d.id AS device_id, d.name AS device_name, d.type AS device_type, d.time_zone,
+       d.metadata AS device_metadata,
        (SELECT max(r.time) FROM reading r WHERE r.stream_id = s.id) AS last_time,
        ARRAY(SELECT c.name FROM channel c WHERE c.stream_id = s.id ORDER BY c.position) AS names,
        ARRAY(SELECT c.kind FROM channel c WHERE c.stream_id = s.id ORDER BY c.position) AS kinds
@@ -59,7 +60,7 @@ WITH before AS (
     UPDATE device d SET last_seen_at = $2, status = 'online',
         status_at = CASE WHEN b.status = 'online' THEN d.status_at ELSE $2 END
     FROM before b WHERE d.id = b.id
-    RETURNING d.id, d.organization_id, d.key, d.name, d.type, b.status AS was
+    RETURNING d.id, d.organization_id, d.key, d.name, d.type, d.metadata, b.status AS was
 )
 SELECT * FROM seen WHERE was <> 'online'
 
@@ -75,9 +76,9 @@ WITH before AS (
 )
 UPDATE device d SET status = b.status, status_at = b.at
 FROM before b WHERE d.id = b.id
-RETURNING d.id, d.organization_id, d.key, d.name, d.type, d.status, d.status_at, b.was
+RETURNING d.id, d.organization_id, d.key, d.name, d.type, d.metadata, d.status, d.status_at, b.was
 
 -- name: describe_streams
 SELECT s.id AS stream_id, s.path, d.organization_id, d.id AS device_id, d.key AS device_key,
-       d.name AS device_name, d.type AS device_type
+       d.name AS device_name, d.type AS device_type, d.metadata AS device_metadata
 FROM stream s JOIN device d ON d.id = s.device_id WHERE s.id = ANY($1::int[])
