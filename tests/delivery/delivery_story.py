@@ -82,7 +82,7 @@ class Receivers(dict):
         self[name] = Receiver()
         return self[name]
 
-    def kind(self, *, limits=None, schedule=(0.0, 5.0, 10.0), timeout=5.0):
+    def kind(self, *, limits=None, schedule=(0.0, 5.0, 10.0), timeout=5.0, linger=0.0, folds=False):
         @asynccontextmanager
         async def connect(settings, surroundings):
             receiver = self[settings.name]
@@ -100,6 +100,8 @@ class Receivers(dict):
             presets=Presets(),
             schedule=lambda settings: schedule,
             timeout_seconds=lambda settings: timeout,
+            linger_seconds=lambda settings: linger,
+            folds=folds,
         )
 
 

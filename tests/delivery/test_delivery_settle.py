@@ -43,6 +43,7 @@ PLAN = Plan(
     verdicts=merged(HTTP_VERDICTS, {}),
     policy=Policy((0.0, 5.0, 10.0)),
     max_age=timedelta(days=7),
+    linger_seconds=0.0,
     timeout_seconds=30,
     updated_at=NOW,
 )

@@ -13,15 +13,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import takewhile
 from time import perf_counter
 from typing import Any, Final
 
 import structlog
 
-from wattwire.delivery.batcher import count_fitting
 from wattwire.delivery.breaker import Phase, emptied
 from wattwire.delivery.clock import Timer
+from wattwire.delivery.company import count_next, seconds_to_linger
 from wattwire.delivery.engine import Engine
 from wattwire.delivery.items import Item, expired, item_of
 from wattwire.delivery.link import Link
@@ -89,7 +88,10 @@ class Lane:
             self._link = Link(plan, self._engine.surroundings, self._engine.clock)
             if old is None or old.rate_per_minute != plan.rate_per_minute:
                 self._pace = Pace.of(
-                    plan.rate_per_minute, self._engine.clock.monotonic(), wait=self.epoch > 1
+                    plan.rate_per_minute,
+                    self._engine.clock.monotonic(),
+                    wait=self.epoch > 1,
+                    calls=plan.kind.folds,
                 )
         self.wake()
 
@@ -175,9 +177,10 @@ class Lane:
             self._ask()
 
     def _send(self, plan: Plan, now: datetime) -> None:
-        while self._ready and self._may_start(plan, now):
-            self._start(plan, self._cut(plan), probe=False)
-        if len(self._ready) > self._enough(plan) // 2:
+        while self._ready and self._may_start(plan, now) and self._lingering(plan, now) <= 0:
+            count = min(count_next(self._ready, plan), self._pace.largest or MOST_READY)
+            self._start(plan, [self._ready.popleft() for _ in range(count)], probe=False)
+        if len(self._ready) >= self._plenty(plan):
             return
         if self.window.has_work(now):
             self._ask()
@@ -192,14 +195,9 @@ class Lane:
             return False
         return self._pace.wait(self._engine.clock.monotonic()) <= 0
 
-    def _cut(self, plan: Plan) -> list[Item]:
-        """Take the next batch. A message that failed before travels alone and fails alone."""
-        count = 1
-        if not self._ready[0].row.burnt:
-            fresh = takewhile(lambda item: not item.row.burnt, self._ready)
-            count = count_fitting((item.message for item in fresh), plan.limits)
-            count = min(count, self._pace.largest or count)
-        return [self._ready.popleft() for _ in range(count)]
+    def _lingering(self, plan: Plan, now: datetime) -> float:
+        """Return how many seconds the next batch waits for further messages; 0 or less: none."""
+        return seconds_to_linger(self._ready, plan, self._enough(plan), now)
 
     def _calm(self, now: datetime) -> None:
         """Nothing is left to send: a receiver that was being taken back is back."""
@@ -233,8 +231,8 @@ class Lane:
         waits = []
         if self._ready and self.calls < breaker.width(plan.width):
             paced = self._pace.wait(self._engine.clock.monotonic())
-            waits.append(max(paced, _seconds(now, pause)))
-        if self.window.next_due is not None and len(self._ready) <= self._enough(plan) // 2:
+            waits.append(max(paced, _seconds(now, pause), self._lingering(plan, now)))
+        if self.window.next_due is not None and len(self._ready) < self._plenty(plan):
             waits.append(_seconds(now, self.window.next_due))
         return min(waits, default=None)
 
@@ -246,7 +244,12 @@ class Lane:
         rows = min(MOST_READY, 4 * plan.width * batch, int(READY_BYTES / self._mean_bytes))
         if plan.rate_per_minute is not None:
             rows = min(rows, plan.rate_per_minute * READ_AHEAD_SECONDS // 60)
-        return max(rows, batch, 1)
+        return max(rows, min(batch, int(plan.limits.max_bytes / self._mean_bytes)), 1)
+
+    def _plenty(self, plan: Plan) -> int:
+        """Return with how many messages in memory no more are fetched."""
+        enough = self._enough(plan)
+        return enough if plan.linger_seconds else enough // 2 + 1
 
     def _ask(self) -> None:
         if not self._asking:
@@ -277,6 +280,8 @@ class Lane:
             else:
                 claimed = self.window.take(rows, want, now, next_due)
                 self._ready.extend(self._prepare(plan, claimed, now))
+                if plan.together:  # what goes again is in its old place, to be cut as before
+                    self._ready = deque(sorted(self._ready, key=lambda item: item.row.sequence))
         self.pump()
 
     def _take_probe(self, plan: Plan, rows: Sequence[Queued], now: datetime) -> None:

@@ -20,14 +20,21 @@ class Pace:
     interval: float = 0.0  #: seconds per message; 0: no limit
     free_at: float = 0.0
     largest: int | None = None  #: messages in one batch; None: no limit
+    calls: bool = False  #: a call takes one slot, whatever its size
 
     @classmethod
-    def of(cls, rate_per_minute: int | None, now: float, *, wait: bool) -> Self:
-        """Return the pace of a limit. `wait`: somebody else may have sent a moment ago."""
+    def of(
+        cls, rate_per_minute: int | None, now: float, *, wait: bool, calls: bool = False
+    ) -> Self:
+        """Return the pace of a limit. `wait`: somebody else may have sent a moment ago.
+
+        `calls`: the limit counts calls, however many messages each takes along.
+        """
         if rate_per_minute is None:
             return cls()
         interval = MINUTE / rate_per_minute
-        return cls(interval, now + interval if wait else now, max(1, rate_per_minute // 100))
+        largest = None if calls else max(1, rate_per_minute // 100)
+        return cls(interval, now + interval if wait else now, largest, calls)
 
     def wait(self, now: float) -> float:
         """Return how many seconds from now the next message may leave; 0: at once."""
@@ -38,4 +45,5 @@ class Pace:
         if not self.interval:
             return self
         start = max(self.free_at, now - TOLERANCE_SECONDS)
-        return replace(self, free_at=start + messages * self.interval)
+        slots = 1 if self.calls else messages
+        return replace(self, free_at=start + slots * self.interval)

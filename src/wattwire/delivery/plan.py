@@ -46,7 +46,13 @@ class Plan:
     policy: Policy
     max_age: timedelta
     timeout_seconds: float
+    linger_seconds: float  #: how long messages wait for others to travel with
     updated_at: datetime
+
+    @property
+    def together(self) -> bool:
+        """Return whether messages become one thing, and so fail and are sent again together."""
+        return self.kind.folds or self.linger_seconds > 0
 
 
 def plan_of(row: LaneRow, types: Mapping[str, IntegrationType[Any]], sealer: Sealer) -> Plan:
@@ -74,6 +80,7 @@ def plan_of(row: LaneRow, types: Mapping[str, IntegrationType[Any]], sealer: Sea
         policy=Policy(tuple(row.schedule_seconds or kind.schedule(settings))[:_MOST_ATTEMPTS]),
         max_age=timedelta(seconds=row.max_age_seconds),
         timeout_seconds=kind.timeout_seconds(settings),
+        linger_seconds=kind.linger_seconds(settings),
         updated_at=row.updated_at,
     )
 

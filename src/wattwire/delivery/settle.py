@@ -92,6 +92,9 @@ def conclude(
         return Conclusion(CALM, [item.row.sequence for item in call.items], attempts)
     signal = _signal(judged)
     after = _standing(plan, call, judged, signal, before, rule, now)
+    if plan.together:
+        jitter = random()
+        random = lambda: jitter  # noqa: E731 - what failed as one goes again as one
     fates = [_fate(plan, j, after, now, random) for j in judged]
     opening = after.breaker.phase is Phase.OPEN and before.breaker.phase is not Phase.OPEN
     mine = {item.row.sequence for item in call.items}

@@ -18,7 +18,7 @@ CROSS JOIN LATERAL (
     UNION ALL
     (SELECT * FROM delivery q
      WHERE q.integration_id = w.integration_id AND q.due_at <= $6
-     ORDER BY q.due_at LIMIT w.due)
+     ORDER BY q.due_at, q.sequence LIMIT w.due)
 ) AS d
 LEFT JOIN LATERAL (
     SELECT organization_id, topic, device_id, stream, time, severity, data FROM event

@@ -1,0 +1,62 @@
+"""Which of the waiting messages travel together, and how long they wait for each other. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+from wattwire.delivery.batcher import count_fitting
+from wattwire.delivery.items import Item
+from wattwire.delivery.plan import Plan
+from wattwire.model import EPOCH
+
+
+def count_next(ready: Sequence[Item], plan: Plan) -> int:
+    """Return how many of the waiting messages, at least one, the next batch takes."""
+    return count_fitting((item.message for item in _company(ready, plan)), plan.limits)
+
+
+def seconds_to_linger(ready: Sequence[Item], plan: Plan, enough: int, now: datetime) -> float:
+    """Return how long the next batch waits for further messages; 0 or less: it may leave.
+
+    It leaves when its period is over, when it is full, and when as many wait as are kept in memory.
+    """
+    if not plan.linger_seconds:
+        return 0.0
+    company = sum(1 for _ in _company(ready, plan))
+    is_full = company >= min(plan.limits.max_messages, enough) or count_next(ready, plan) < company
+    if is_full or company < len(ready):
+        return 0.0
+    return _seconds_left(ready[0].row.queued_at, plan.linger_seconds, now)
+
+
+def _company(ready: Sequence[Item], plan: Plan) -> Iterable[Item]:
+    """Return those that may travel with the first.
+
+    A message that failed before travels alone and fails alone, unless all become one anyway.
+    """
+    first = ready[0]
+    if plan.linger_seconds:
+        period = _period(first.row.queued_at, plan.linger_seconds)
+        return takewhile(
+            lambda item: _period(item.row.queued_at, plan.linger_seconds) == period, ready
+        )
+    if plan.together:
+        return ready
+    if first.row.burnt:
+        return (first,)
+    return takewhile(lambda item: not item.row.burnt, ready)
+
+
+def _period(queued_at: datetime, linger_seconds: float) -> int:
+    """Return the number of the period in which a message was queued.
+
+    Periods are the same for everyone and at every time: a batch that is cut again after a crash is
+    the batch that it was before.
+    """
+    return (queued_at - EPOCH) // timedelta(seconds=linger_seconds)
+
+
+def _seconds_left(queued_at: datetime, linger_seconds: float, now: datetime) -> float:
+    period = timedelta(seconds=linger_seconds)
+    over = EPOCH + (_period(queued_at, linger_seconds) + 1) * period
+    return (over - now).total_seconds()
