@@ -14,7 +14,7 @@ from wattwire.engines.datadir import read_hub_info
 
 TOPIC = "spBv1.0/pm500/#"
 STORED = "SELECT count(*) FROM reading"
-STALE = "SELECT (NOT EXISTS (SELECT FROM stale))::int"
+STALE = "SELECT (NOT EXISTS (SELECT FROM stale) AND NOT EXISTS (SELECT FROM stale_note))::int"
 ROLLED_UP = "SELECT coalesce(sum(readings), 0) FROM rollup WHERE bucket = 'h'"
 SETTLE_SECONDS = 120
 

@@ -14,21 +14,19 @@ from wattwire.rollups.marking import stale_hours as hours_touched
 
 def stale_hours(
     streams: Mapping[int, Stream], changed: Sequence[Key], late: Collection[int]
-) -> tuple[list[int], list[datetime]]:
-    """Return streams and starts of the hours to be computed again, pair by pair.
+) -> dict[datetime, list[int]]:
+    """Return the starts of hours, and of each the streams for which it is to be computed again.
 
     `late` names the streams whose readings did not simply go on after the last one.
     """
     times: dict[int, list[datetime]] = {}
     for stream_id, time in changed:
         times.setdefault(stream_id, []).append(time)
-    ids: list[int] = []
-    starts: list[datetime] = []
+    found: dict[datetime, list[int]] = {}
     for stream_id, some in times.items():
-        hours = _hours(streams[stream_id], some, late=stream_id in late)
-        ids.extend([stream_id] * len(hours))
-        starts.extend(hours)
-    return ids, starts
+        for hour in _hours(streams[stream_id], some, late=stream_id in late):
+            found.setdefault(hour, []).append(stream_id)
+    return found
 
 
 def _hours(stream: Stream, times: list[datetime], *, late: bool) -> list[datetime]:

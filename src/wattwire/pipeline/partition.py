@@ -198,9 +198,8 @@ class Partition:
             # Every stream goes on after its last reading: nothing is there to be merged with.
             await readings.append(connection, list(piece.rows.values()))
             changed = list(piece.rows)
-        streams, starts = stale_hours(piece.streams, changed, late)
-        if streams:
-            await readings.mark_stale(connection, streams, starts)
+        if changed:
+            await readings.note_stale(connection, stale_hours(piece.streams, changed, late))
         return changed
 
     async def _trim_for_ever(self) -> None:

@@ -23,7 +23,7 @@ from wattwire.rollups.buckets import (
 )
 from wattwire.rollups.loading import Loaded, Run, load_runs, neighbours_of, runs_of
 from wattwire.store import rollups as store
-from wattwire.store.rollups import Rollup, Series, Span, Stale
+from wattwire.store.rollups import LAST, Rollup, Series, Span, Stale
 
 SLICE_BUCKETS: Final = 500
 #: A slice reads no more values than this, unless a single bucket has more.
@@ -69,6 +69,7 @@ class Patience(NamedTuple):
     quiet: timedelta = timedelta(seconds=1)
     quiet_limit: timedelta = timedelta(seconds=30)
     now: datetime | None = None  #: None: the database's own time
+    folded_at: datetime = LAST  #: since when there may be notes that are no marks yet
 
 
 async def recompute_once(
@@ -81,6 +82,8 @@ async def recompute_once(
 ) -> list[Changed]:
     """Compute all buckets that are due, hours, days and months; return what changed."""
     patience = Patience(quiet, quiet_limit, now)
+    while (await store.fold_notes(pool))[1]:
+        pass
     changed: list[Changed] = []
     for kind in KINDS:
         settled = True
@@ -127,6 +130,7 @@ async def take_due(
         quiet_limit=patience.quiet_limit,
         limit=limit,
         skip=skip,
+        folded_at=patience.folded_at,
     )
 
 

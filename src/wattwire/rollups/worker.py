@@ -18,11 +18,15 @@ from wattwire.rollups.recompute import (
     recompute_slice,
     take_due,
 )
+from wattwire.store import rollups as store
 
 #: Days are not kept waiting for ever while hours keep coming.
 SLICES_PER_PASS: Final = 20
 #: How long streams that cannot be computed are left alone.
 ASIDE_SECONDS: Final = 300.0
+#: Notes folded in one transaction, and after how many times its duration they are folded again.
+FOLD_NOTES: Final = 2_000
+FOLD_SHARE: Final = 40.0
 _BAD_DATA: Final = (ArithmeticError, ValueError, TypeError, LookupError, asyncpg.DataError)
 RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
@@ -56,6 +60,7 @@ class RollupWorker:
         self._poll_seconds = poll_seconds
         self.wake = asyncio.Event()  #: set by whoever marks buckets in this process
         self._set_aside: dict[int, float] = {}
+        self._fold_after = 0.0  # by the monotonic clock
         self.settled = 0  #: stale buckets settled since the start
         self.changed = 0  #: rollups changed since the start
 
@@ -94,12 +99,29 @@ class RollupWorker:
     async def work_through(self) -> bool:
         """Compute what is due: hours, then days, then months; tell whether there was anything."""
         worked = False
+        if self._holds() and time.monotonic() >= self._fold_after:
+            await self._fold()
         for kind in KINDS:
             for _ in range(SLICES_PER_PASS):
                 if not self._holds() or not await self._slice(kind):
                     break
                 worked = True
         return worked
+
+    async def _fold(self) -> None:
+        """Turn what slices noted into marks.
+
+        The longer it takes the longer it is left alone, so that a busy fleet is marked once for
+        many of its readings; but never so long that the running hour is late.
+        """
+        began = time.monotonic()
+        first, folded = await store.fold_notes(self._pool, FOLD_NOTES)
+        while folded == FOLD_NOTES:
+            _, folded = await store.fold_notes(self._pool, FOLD_NOTES)
+        self._patience = self._patience._replace(folded_at=first)
+        took = time.monotonic() - began
+        longest = self._patience.quiet_limit.total_seconds() / 3
+        self._fold_after = began + min(took * FOLD_SHARE, longest)
 
     async def _slice(self, kind: str) -> int:
         """Compute one slice; when that fails, find the stream to blame and set it aside."""

@@ -1,6 +1,6 @@
 """Readings: merged in batches, exactly once; listed and deleted by range."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -66,9 +66,11 @@ async def merge(connection: Any, rows: Sequence[Row]) -> list[tuple[int, datetim
     return [(row[0], row[1]) for row in changed]
 
 
-async def mark_stale(connection: Any, streams: list[int], starts: list[datetime]) -> None:
-    """Mark hour buckets to be computed again. Pairs are given once each."""
-    await connection.execute(_SQL.mark_stale, streams, starts)
+async def note_stale(connection: Any, hours: Mapping[datetime, list[int]]) -> None:
+    """Note for each start of an hour the streams whose bucket is to be computed again."""
+    await connection.copy_records_to_table(
+        "stale_note", records=hours.items(), columns=("start", "streams")
+    )
 
 
 def months_of(times: Iterable[datetime]) -> set[tuple[int, int]]:

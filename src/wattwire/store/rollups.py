@@ -22,7 +22,7 @@ _STREAM_LOCK: Final = 0x526F6C6C
 _POSTGRES_EPOCH: Final = 946_684_800_000_000  # 2000-01-01 in µs since 1970-01-01
 _LONGEST: Final = {"h": timedelta(hours=1), "d": timedelta(days=3), "M": timedelta(days=34)}
 _FIRST: Final = datetime(1, 1, 2, tzinfo=UTC)
-_LAST: Final = datetime(9999, 12, 30, tzinfo=UTC)
+LAST: Final = datetime(9999, 12, 30, tzinfo=UTC)  #: later than anything that is stored
 
 Numbers = tuple[float | None, ...]
 
@@ -128,17 +128,28 @@ async def take_stale(
     quiet_limit: timedelta,
     limit: int,
     skip: Iterable[int] = (),
+    folded_at: datetime = LAST,
 ) -> list[Stale]:
     """Take stale buckets of a kind that are due; lock their streams until the transaction ends.
 
     `now` is the database's own time when None. An hour is due when it was last marked `quiet` ago
     or first marked `quiet_limit` ago; days and months are due at once. Streams in `skip` are left.
+    What was noted after `folded_at` is not marked yet: nothing is known to be quiet since then.
     """
     await connection.execute(_SQL.plan_for_growth)
     rows = await connection.fetch(
-        _SQL.take_stale, bucket, now, quiet, quiet_limit, limit, _STREAM_LOCK, list(skip)
+        _SQL.take_stale, bucket, now, quiet, quiet_limit, limit, _STREAM_LOCK, list(skip), folded_at
     )
     return [Stale(*row) for row in rows]
+
+
+async def fold_notes(connection: Any, limit: int = 10_000) -> tuple[datetime, int]:
+    """Turn notes into marks; return since when there may be unfolded ones, and how many were.
+
+    At most `limit` notes are folded: call it again while as many were.
+    """
+    row = await connection.fetchrow(_SQL.fold_notes, limit)
+    return row["began"], row["folded"]
 
 
 async def forget_stale(connection: Any, bucket: str, taken: Sequence[Stale]) -> int:
@@ -319,7 +330,7 @@ async def rezone(connection: Any, device_id: int) -> None:
     """
     streams = [row["id"] for row in await connection.fetch(_SQL.find_streams, device_id)]
     await connection.execute(_SQL.drop_rollups, streams)
-    await connection.execute(_SQL.mark_range, streams, _FIRST, _LAST)
+    await connection.execute(_SQL.mark_range, streams, _FIRST, LAST)
 
 
 async def mark_deleted(

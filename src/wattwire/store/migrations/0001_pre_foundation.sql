@@ -153,6 +153,17 @@ CREATE TABLE stale (
     PRIMARY KEY (stream_id, bucket, start)
 ) WITH (fillfactor = 50);  -- marked again and again: without an index on the time, in place
 
+-- Hours that stored slices made stale: a row for each hour of a slice. A slice of ten thousand
+-- streams writes one row here instead of touching as many; they are folded into `stale` by the
+-- owner of the rollups, each stream once for all the slices of some seconds.
+CREATE TABLE stale_note (
+    start timestamptz NOT NULL,
+    streams integer[] NOT NULL,
+    noted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
+) WITH (autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_threshold = 500);
+ALTER TABLE stale_note ALTER COLUMN streams SET STORAGE EXTERNAL;  -- gone before compressing pays
+
 -- Up to which message of the intake log a partition has been stored, in the same transaction.
 CREATE TABLE partition_position (
     partition integer PRIMARY KEY,

@@ -34,13 +34,6 @@ ON CONFLICT (stream_id, time) DO UPDATE
         (overlay_values(r.values, excluded.values), overlay_texts(r.texts, excluded.texts), excluded.quality)
 RETURNING r.stream_id, r.time
 
--- name: mark_stale
-INSERT INTO stale AS s (stream_id, bucket, start, first_marked_at, marked_at)
-SELECT u.stream_id, 'h', u.start, clock_timestamp(), clock_timestamp()
-FROM unnest($1::int[], $2::timestamptz[]) AS u(stream_id, start)
-ORDER BY 1, 3
-ON CONFLICT (stream_id, bucket, start) DO UPDATE SET marked_at = excluded.marked_at
-
 -- name: list_readings
 SELECT time, received_at, quality, values, texts FROM reading
 WHERE stream_id = $1 AND time >= $2 AND time < $3

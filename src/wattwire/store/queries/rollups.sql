@@ -9,7 +9,7 @@ SET LOCAL enable_seqscan = off
 WITH due AS MATERIALIZED (
     SELECT stream_id, start, marked_at, xmin::text::bigint AS version FROM stale
     WHERE bucket = $1::text::"char" AND stream_id <> ALL($7::int[])
-      AND (bucket <> 'h' OR marked_at <= coalesce($2::timestamptz, clock_timestamp()) - $3::interval
+      AND (bucket <> 'h' OR marked_at <= coalesce($2::timestamptz, least(clock_timestamp(), $8::timestamptz)) - $3::interval
                          OR first_marked_at <= coalesce($2::timestamptz, clock_timestamp()) - $4::interval)
     ORDER BY marked_at, stream_id, start LIMIT $5
 ), held AS MATERIALIZED (
@@ -40,9 +40,28 @@ FROM unnest($2::int[], $3::timestamptz[]) AS u(stream_id, start)
 ORDER BY 1, 3
 ON CONFLICT (stream_id, bucket, start) DO UPDATE SET marked_at = excluded.marked_at
 
+-- name: fold_notes
+-- Notes become marks: one for each stream and hour, however many slices noted it. Returns the time
+-- from which on notes may still be unfolded, and how many were folded.
+WITH began AS MATERIALIZED (SELECT clock_timestamp() AS at), gone AS (
+    DELETE FROM stale_note WHERE id IN (
+        SELECT id FROM stale_note ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+    ) RETURNING start, streams, noted_at
+), marked AS (
+    INSERT INTO stale AS s (stream_id, bucket, start, first_marked_at, marked_at)
+    SELECT u.stream_id, 'h', g.start, min(g.noted_at), max(g.noted_at)
+    FROM gone g, unnest(g.streams) AS u(stream_id)
+    GROUP BY u.stream_id, g.start ORDER BY u.stream_id, g.start
+    ON CONFLICT (stream_id, bucket, start)
+        DO UPDATE SET marked_at = greatest(s.marked_at, excluded.marked_at)
+)
+SELECT (SELECT at FROM began) AS began, (SELECT count(*) FROM gone) AS folded
+
 -- name: count_stale
 SELECT bucket::text AS bucket, count(*) AS waiting, min(first_marked_at) AS oldest
-FROM stale GROUP BY bucket
+FROM (SELECT bucket, first_marked_at FROM stale
+      UNION ALL SELECT 'h', noted_at FROM stale_note, unnest(streams)) AS both_kinds
+GROUP BY bucket
 
 -- name: find_series
 -- What the arithmetic must know about streams. Channels in order of their places.
