@@ -22,7 +22,7 @@ from wattwire.model import RefusedError, Shape
 VERSION: Final = 1
 HEADER_BYTES: Final = 5
 MAX_BYTES: Final = 64 * 1024 * 1024
-MEMORY_BYTES: Final = 64 * 1024 * 1024
+MEMORY_BYTES: Final = 96 * 1024 * 1024
 
 #: Index of the shape, time, received at (both in microseconds), quality, values, texts.
 Row = tuple[int, int, int, int, Sequence[float | None], Sequence[str | None] | None]

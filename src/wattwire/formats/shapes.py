@@ -1,7 +1,7 @@
 """Shapes, made once and remembered: the same device, stream and channels give the same object."""
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from wattwire.formats.kinds import kind_of, unit_of
 from wattwire.formats.refusals import refused, shown
@@ -20,7 +20,7 @@ Declared = tuple[tuple[str, str], ...]
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _Key = tuple[str, str, tuple[str, ...], tuple[int, ...], Declared, Declared]
 _REMEMBERED: Final[Memory[_Key, Shape]] = Memory(MEMORY_BYTES)
-_LAYOUTS: Final[Memory[tuple[object, ...], tuple[Channel, ...]]] = Memory(MEMORY_BYTES // 4)
+_LAYOUTS: Final[Memory[tuple[object, ...], "_Layout"]] = Memory(MEMORY_BYTES // 4)
 
 
 def shape_of(
@@ -42,11 +42,11 @@ def shape_of(
     if shape is None:
         check_key(device, "device")
         check_stream(stream)
-        channels = _channels(names, texts, units, kinds)
-        shape = Shape(device, stream, channels)
-        kept = tuple(channel.name for channel in channels)
-        weight = sum(map(len, kept)) + 80 * len(kept) + len(device) + len(stream)
-        _REMEMBERED.put((device, stream, kept, texts, units, kinds), shape, weight)
+        layout, weight = _layout(names, texts, units, kinds)
+        shape = Shape(device, stream, layout.channels)
+        # The layout's own tuples, so that a hundred thousand devices share them.
+        key = (device, stream, layout.names, layout.texts, layout.units, layout.kinds)
+        _REMEMBERED.put(key, shape, len(device) + len(stream) + weight)
     return shape
 
 
@@ -68,20 +68,36 @@ def check_stream(stream: str) -> None:
         )
 
 
-def _channels(
+class _Layout(NamedTuple):
+    """What the shapes of all devices of one type have in common."""
+
+    names: tuple[str, ...]
+    texts: tuple[int, ...]
+    units: Declared
+    kinds: Declared
+    channels: tuple[Channel, ...]
+
+
+def _layout(
     names: tuple[str, ...], texts: tuple[int, ...], units: Declared, kinds: Declared
-) -> tuple[Channel, ...]:
-    """Devices of one type share their channels, so these are remembered apart from the shapes."""
+) -> tuple[_Layout, int]:
+    """Return what devices of one type share, remembered apart from their shapes.
+
+    With it, what it weighs for the shape that it was made for: that one keeps it alive.
+    """
     key = (names, texts, units, kinds)
-    channels = _LAYOUTS.get(key)
-    if channels is None:
-        _check_names(names)
-        unit_by, kind_by, text_at = dict(units), dict(kinds), frozenset(texts)
-        channels = tuple(
-            _channel(name, unit_by, kind_by, text=i in text_at) for i, name in enumerate(names)
-        )
-        _LAYOUTS.put(key, channels, sum(map(len, names)) + 80 * len(names))
-    return channels
+    layout = _LAYOUTS.get(key)
+    if layout is not None:
+        return layout, 0
+    _check_names(names)
+    unit_by, kind_by, text_at = dict(units), dict(kinds), frozenset(texts)
+    channels = tuple(
+        _channel(name, unit_by, kind_by, text=i in text_at) for i, name in enumerate(names)
+    )
+    layout = _Layout(names, texts, units, kinds, channels)
+    weight = sum(map(len, names)) + 200 * len(names)
+    _LAYOUTS.put(key, layout, weight)
+    return layout, weight
 
 
 def _channel(name: str, units: dict[str, str], kinds: dict[str, str], *, text: bool) -> Channel:

@@ -1,7 +1,8 @@
 """Which rollup buckets a stored slice makes stale."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta, tzinfo
+from typing import Final
 
 import numpy as np
 
@@ -9,7 +10,12 @@ from wattwire.model import to_instant, to_micros
 from wattwire.pipeline.recall import Stream
 from wattwire.pipeline.slices import Key
 from wattwire.rollups.buckets import bucket_of
+from wattwire.rollups.marking import CLOCK_TOLERANCE
 from wattwire.rollups.marking import stale_hours as hours_touched
+
+_TOLERANCE: Final = timedelta(microseconds=CLOCK_TOLERANCE)
+_ZONES: Final = 1000
+_LAST_HOURS: Final[dict[tzinfo, tuple[datetime, datetime]]] = {}
 
 
 def stale_hours(
@@ -31,8 +37,8 @@ def stale_hours(
 
 def _hours(stream: Stream, times: list[datetime], *, late: bool) -> list[datetime]:
     times.sort()
-    if not late and (hour := _same_hour(stream, times)):
-        return [hour]
+    if not late and (hours := _hours_of_one_that_goes_on(stream, times)):
+        return hours
     previous = None if late else stream.last_time
     marked = hours_touched(
         np.array([to_micros(time) for time in times], dtype=np.int64),
@@ -40,19 +46,37 @@ def _hours(stream: Stream, times: list[datetime], *, late: bool) -> list[datetim
         previous=None if previous is None else to_micros(previous),
         late=late,
     )
-    start, end = bucket_of("h", to_micros(times[-1]), stream.zone)
-    stream.hour = (to_instant(start), to_instant(end))
+    stream.hour = _hour_of(times[-1], stream.zone)
     return [to_instant(hour) for hour in sorted(marked)]
 
 
-def _same_hour(stream: Stream, times: list[datetime]) -> datetime | None:
-    """Return the hour that holds these readings and the one before them, if one does.
+def _hours_of_one_that_goes_on(stream: Stream, times: list[datetime]) -> list[datetime]:
+    """Return the hours of readings inside of one hour, of the one before them too if it is near.
 
-    The common case of a device that goes on reporting, answered without any arithmetic.
+    The common case of a device that goes on reporting, answered almost without arithmetic; what it
+    cannot answer is empty.
     """
-    if stream.hour is None or stream.last_time is None:
-        return None
-    start, end = stream.hour
-    if start <= stream.last_time and start < times[0] and times[-1] < end:
-        return start
-    return None
+    hour = stream.hour
+    if hour is None or not hour[0] < times[0] < hour[1]:
+        hour = _hour_of(times[0], stream.zone)
+    start, end = hour
+    if not start < times[0] or not times[-1] < end:
+        return []
+    last, known, stream.hour = stream.last_time, stream.hour, hour
+    if last is None or last >= start or times[0] - last > _TOLERANCE:
+        return [start]
+    if known is not None and known[0] <= last and known[1] == start:
+        return [known[0], start]
+    return []
+
+
+def _hour_of(time: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Return the hour that holds an instant; that of the last answer, most of the time."""
+    known = _LAST_HOURS.get(zone)
+    if known is None or not known[0] <= time < known[1]:
+        start, end = bucket_of("h", to_micros(time), zone)
+        known = to_instant(start), to_instant(end)
+        if len(_LAST_HOURS) >= _ZONES:
+            _LAST_HOURS.clear()
+        _LAST_HOURS[zone] = known
+    return known
