@@ -65,3 +65,17 @@ def test_many_streams_share_an_hour(zone):
     found = stale_hours(streams, [(n, time) for n in streams], ())
 
     assert [[0, 1, 2, 3, 4]] == list(found.values())
+
+
+def test_a_piece_of_an_hour_between_two_readings_is_not_left_out():
+    """On Lord Howe the clock goes back by half an hour: the half between is stale, too."""
+    change = datetime(2025, 4, 5, 15, tzinfo=UTC)
+    stream = SimpleNamespace(zone=ZONES[3], hour=None, last_time=None)
+    before, after = change - timedelta(minutes=20), change + timedelta(minutes=35)
+    stale_hours({1: stream}, [(1, before)], ())
+    stream.last_time = before
+    found = stale_hours({1: stream}, [(1, after)], ())
+
+    assert [timedelta(hours=-1), timedelta(0), timedelta(minutes=30)] == [
+        hour - change for hour in sorted(found)
+    ]
