@@ -58,3 +58,21 @@ async def test_old_days_of_events_and_attempts_are_dropped(pool):
     assert f"event_{old:%Y%m%d}" in dropped
     assert f"attempt_{old:%Y%m%d}" in dropped
     assert f"event_{NOW - timedelta(days=90):%Y%m%d}" not in dropped
+
+
+async def test_the_record_of_changes_is_kept_as_long_as_asked(pool, organization_id):
+    """Rows older than the retention go, in order; younger ones stay."""
+    for days in (800, 740, 720, 1):
+        await pool.execute(
+            "INSERT INTO audit (organization_id, at, actor, action, object) "
+            "VALUES ($1, $2, 'cli:root', 'device.deleted', $3)",
+            organization_id,
+            NOW - timedelta(days=days),
+            str(days),
+        )
+    async with pool.acquire() as connection:
+        await retention.keep_up(connection, Settings(), NOW)
+
+    assert ["720", "1"] == [
+        row["object"] for row in await pool.fetch("SELECT object FROM audit ORDER BY id")
+    ]

@@ -1,6 +1,6 @@
 """`datum/agg/update`: a rollup bucket has a new value."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from wattwire.pipeline.matching import Matcher
 from wattwire.pipeline.recall import short_metadata
 from wattwire.rollups.recompute import Changed
 from wattwire.store import registry
+from wattwire.store.rollups import Rollup
 
 TOPIC: Final = "datum/agg/update"
 
@@ -68,6 +69,7 @@ def _event(event_id: Any, change: Changed, stream: Any) -> Event:
             "aggregation": change.bucket,
             "start": change.start,
             "timestamp": to_micros(change.start) // 1000,
+            **_figures(change.rollup, stream),
         },
         device_id=stream["device_id"],
         device_key=stream["device_key"],
@@ -76,3 +78,34 @@ def _event(event_id: Any, change: Changed, stream: Any) -> Event:
         metadata=short_metadata(stream["device_metadata"]),
         stream=stream["path"],
     )
+
+
+#: What an event tells of a channel, by its kind: the name there, and the rollup's field.
+_TOLD: Final[Mapping[str, Mapping[str, str]]] = {
+    "instantaneous": {"count": "count", "mean": "mean", "min": "minimum", "max": "maximum"},
+    "accumulating": {
+        "count": "count",
+        "total": "total",
+        "difference": "difference",
+        "start": "first_value",
+        "end": "last_value",
+    },
+    "interval": {"count": "count", "sum": "total"},
+    "status": {"count": "count", "value": "texts"},
+}
+
+
+def _figures(rollup: Rollup | None, stream: Any) -> dict[str, Any]:
+    """Return the bucket's figures, with the names of the API; no readings when it is empty now."""
+    if rollup is None:
+        return {"readings": 0, "completeness": None, "channels": {}}
+    width = len(rollup.count)
+    named = zip(stream["names"][:width], stream["kinds"], strict=False)
+    return {
+        "readings": rollup.readings,
+        "completeness": rollup.completeness,
+        "channels": {
+            name: {member: getattr(rollup, field)[at] for member, field in _TOLD[kind].items()}
+            for at, (name, kind) in enumerate(named)
+        },
+    }

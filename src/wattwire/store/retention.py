@@ -26,6 +26,7 @@ async def keep_up(connection: Any, settings: Settings, now: datetime) -> list[st
     await connection.execute(
         _SQL.purge_quarantine, now - timedelta(days=settings.retention_quarantine_days)
     )
+    await connection.execute(_SQL.purge_audit, now - timedelta(days=settings.retention_audit_days))
     await idempotency.forget_old(connection)
     await connection.execute(
         _SQL.purge_dead_letters, now - timedelta(days=settings.retention_events_days)

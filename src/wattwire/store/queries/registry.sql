@@ -80,5 +80,7 @@ RETURNING d.id, d.organization_id, d.key, d.name, d.type, d.metadata, d.status, 
 
 -- name: describe_streams
 SELECT s.id AS stream_id, s.path, d.organization_id, d.id AS device_id, d.key AS device_key,
-       d.name AS device_name, d.type AS device_type, d.metadata AS device_metadata
+       d.name AS device_name, d.type AS device_type, d.metadata AS device_metadata,
+       ARRAY(SELECT c.name FROM channel c WHERE c.stream_id = s.id ORDER BY c.position) AS names,
+       ARRAY(SELECT c.kind FROM channel c WHERE c.stream_id = s.id ORDER BY c.position) AS kinds
 FROM stream s JOIN device d ON d.id = s.device_id WHERE s.id = ANY($1::int[])

@@ -12,3 +12,8 @@ DELETE FROM quarantine WHERE id IN
 -- name: purge_dead_letters
 -- A dead letter whose event is gone cannot be sent again.
 DELETE FROM dead_letter WHERE event_created_at < $1
+
+-- name: purge_audit
+-- Ids rise with time, so that the oldest are found by the key.
+DELETE FROM audit WHERE id IN (SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT 10000) old
+                               WHERE at < $1)
