@@ -129,7 +129,7 @@ class Settings(BaseSettings):
         default=90, ge=1, le=3650, description="Days that quarantine entries are kept."
     )
     retention_audit_days: int = Field(
-        default=730, ge=1, le=36_500, description="Days that the record of who changed what is kept."
+        default=730, ge=1, le=36_500, description="Days that the record of changes is kept."
     )
 
     @field_validator("webhook_allow", mode="before")

@@ -47,7 +47,7 @@ async def start(stage: Stage) -> None:
     stage.keep("wakes", others.run)
     stage.keep("delivery", worker.run)
     stage.at_end(lambda: worker.stop(DRAIN_SECONDS))
-    stage.count(lambda: {"wattwire_delivery_integrations": len(worker.lanes)})
+    stage.count(worker.figures)
 
 
 def surroundings_of(kit: Kit) -> Surroundings:

@@ -112,7 +112,7 @@ def _calm_collector() -> None:
     """Spare the garbage collector what lives as long as the process: it pauses everything."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(50_000, 20, 50)
 
 
 async def _either(*events: asyncio.Event) -> None:
