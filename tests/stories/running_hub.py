@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -16,6 +18,18 @@ from aiohttp import web
 from wattwire.engines.datadir import read_hub_info
 
 
+def free_port():
+    """A port that nobody has, below those that the system hands to clients.
+
+    A hub that was killed takes its ports again: meanwhile no other program's connection may.
+    """
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class RunningHub:
     """Started with free ports on a data folder; may be killed and started again on the same one."""
 
@@ -23,7 +37,7 @@ class RunningHub:
         self.folder = Path(folder)
         self.data_dir = self.folder / "data"
         self.ready_file = self.folder / "ready.json"
-        self.ports = {"HTTP_PORT": "0", "MQTT_PORT": "0", "MQTTS_PORT": "0"}
+        self.ports = {name: str(free_port()) for name in ("HTTP_PORT", "MQTT_PORT", "MQTTS_PORT")}
         self.environment = environment
         self.process = None
         self.info = {}
