@@ -1,14 +1,16 @@
 """Fast receivers with canned answers, in a process of their own.
 
-    python -m benchmarks.receivers webhook|sqs|influx
+    python -m benchmarks.receivers webhook|sqs|influx|kinesis|s3|eventbridge|iot
 
 Prints its port. `GET /figures` tells how many messages arrived, and when the first and the last.
 The raw parser answers far faster than any web framework, so that it is not what is measured.
 """
 
 import asyncio
+import gzip
 import json
 import os
+import re
 import sys
 import time
 from contextlib import asynccontextmanager
@@ -17,6 +19,8 @@ from dataclasses import dataclass
 import aiohttp
 
 from benchmarks.hub import ROOT
+from benchmarks.mqtt_receiver import MqttReceiver
+from benchmarks.smtp_receiver import SmtpReceiver
 
 
 class Figures:
@@ -46,15 +50,75 @@ def _sqs(body):
 
 
 def _influx(body):
-    """Take line protocol, one point a line."""
+    """Take line protocol, one point a line, gzipped or not."""
+    if body.startswith(b"\x1f\x8b"):
+        body = gzip.decompress(body)
     return body.count(b"\n") + (not body.endswith(b"\n")), b""
 
 
+def _kinesis(body):
+    """Answer PutRecords: each has its place."""
+    count = len(json.loads(body)["Records"])
+    placed = [
+        {"SequenceNumber": f"4959{n}", "ShardId": "shardId-000000000000"} for n in range(count)
+    ]
+    return count, json.dumps({"FailedRecordCount": 0, "Records": placed}).encode()
+
+
+def _eventbridge(body):
+    """Answer PutEvents: each has an id."""
+    count = len(json.loads(body)["Entries"])
+    placed = [{"EventId": f"id-{n}"} for n in range(count)]
+    return count, json.dumps({"FailedEntryCount": 0, "Entries": placed}).encode()
+
+
+def _s3(body):
+    """Take one object of gzipped lines."""
+    return gzip.decompress(body).count(b"\n"), b"<taken/>"
+
+
+def _iot(_body):
+    return 1, b'{"message":"OK","traceId":"bench"}'
+
+
+def _pubsub(body):
+    """Answer publish: a message ID for each."""
+    count = body.count(b'"attributes":')
+    return count, json.dumps({"messageIds": [f"4985640066378{n}" for n in range(count)]}).encode()
+
+
+def _azure_iot(body):
+    """Take one message, or a batch of them."""
+    return max(body.count(b'"base64Encoded":'), 1), b""
+
+
+def _slack(body):
+    """Take one message, or a digest that tells of how many."""
+    found = re.search(rb'"text":"[^"]{1,9} (\d+) events ', body)
+    return int(found[1]) if found else 1, b'{"ok":true,"channel":"C0BENCH","ts":"1503435956.1"}'
+
+
+def _golioth(_body):
+    return 1, b'{"data":{}}'
+
+
 KINDS = {
+    "pubsub": (_pubsub, b"application/json"),
+    "azure_iot": (_azure_iot, b"application/json"),
+    "golioth": (_golioth, b"application/json"),
+    "slack": (_slack, b"application/json"),
+    "eventbridge": (_eventbridge, b"application/x-amz-json-1.1"),
+    "iot": (_iot, b"application/json"),
+    "kinesis": (_kinesis, b"application/x-amz-json-1.1"),
+    "s3": (_s3, b'application/xml\r\nETag: "bench"'),
     "influx": (_influx, b"application/json"),
     "webhook": (_webhook, b"application/json"),
     "sqs": (_sqs, b"application/x-amz-json-1.0"),
 }
+
+
+#: Those that do not speak HTTP, but for the figures.
+OTHER_PROTOCOLS = {"mqtt": MqttReceiver, "smtp": SmtpReceiver}
 
 
 class Receiver(asyncio.Protocol):
@@ -81,6 +145,8 @@ class Receiver(asyncio.Protocol):
         at = head.find(b"\r\ncontent-length:")
         size = int(head[at + 17 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
         if len(self._buffer) < end + 4 + size:
+            if len(self._buffer) == end + 4 and b"\r\nexpect: 100-continue" in head:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             return False
         body = self._buffer[end + 4 : end + 4 + size]
         self._buffer = self._buffer[end + 4 + size :]
@@ -105,9 +171,12 @@ class Receiver(asyncio.Protocol):
 
 async def serve(kind):
     figures = Figures()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: Receiver(kind, figures), "127.0.0.1", 0, backlog=1024
-    )
+
+    def connected():
+        http = Receiver("webhook" if kind in OTHER_PROTOCOLS else kind, figures)
+        return OTHER_PROTOCOLS[kind](figures, http) if kind in OTHER_PROTOCOLS else http
+
+    server = await asyncio.get_running_loop().create_server(connected, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

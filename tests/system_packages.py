@@ -5,7 +5,12 @@ import shutil
 import subprocess
 import sys
 
-NEEDED = {"mosquitto": "mosquitto", "mosquitto_pub": "mosquitto-clients", "openssl": "openssl"}
+NEEDED = {
+    "mosquitto": "mosquitto",
+    "mosquitto_pub": "mosquitto-clients",
+    "influxd": "influxdb",
+    "openssl": "openssl",
+}
 PLACES = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 
 
@@ -28,7 +33,8 @@ def main():
         return 0
     print(
         f"The tests need {', '.join(missing)}. On Debian or Ubuntu: "
-        f"sudo apt-get install {' '.join(missing)}; on macOS: brew install mosquitto openssl",
+        f"sudo apt-get install {' '.join(missing)}; "
+        "on macOS: brew install mosquitto influxdb@1 openssl",
         file=sys.stderr,
     )
     return 1

@@ -13,18 +13,21 @@ MAY_IMPORT = {
     "model": set(),
     "settings": set(),
     "formats": set(),
+    "payloads": {"formats"},  # both pure; Sparkplug's wire format is said once
     "mqtt": set(),
     "engines": {"settings", "store"},  # leases: the statements are store's
     "store": {"settings", "formats", "rollups"},  # rollups: only its pure values, see below
     "intake": {"formats"},
     "pipeline": {"formats", "intake", "store", "rollups"},  # the log's names; which hours are stale
     "rollups": {"store"},
-    "delivery": {"formats", "integrations", "store"},
-    "integrations": set(),
+    "delivery": {"formats", "integrations", "payloads", "store"},
+    "integrations": {"formats"},  # an edge node writes Sparkplug B
     "sources": {"formats", "mqtt"},
     "simulate": {"formats", "mqtt", "sources"},
-    "api": {"formats", "integrations", "mqtt", "settings", "sources", "store", "rollups"},
-    "reference": {"api", "formats", "integrations", "settings", "sources"},
+    "api": {"formats", "integrations", "mqtt", "payloads", "settings", "sources", "store",
+            "rollups", "solarnetwork"},
+    "solarnetwork": {"api", "formats", "integrations", "rollups", "settings", "store"},
+    "reference": {"api", "formats", "integrations", "payloads", "settings", "sources"},
     "cli": {"api", "app", "engines", "formats", "integrations", "reference", "settings",
             "simulate", "sources", "store", "delivery"},
 }  # fmt: skip

@@ -19,15 +19,16 @@ from wattwire.delivery.rendering import find_format
 from wattwire.delivery.settler import Settler
 from wattwire.delivery.trial import TOPIC as TEST_TOPIC
 from wattwire.delivery.trial import _message
-from wattwire.formats import envelope
 from wattwire.integrations import _signing, aws_sqs
 from wattwire.integrations.webhook import Settings, Webhook
 from wattwire.model import Message
+from wattwire.payloads import wattwire as envelope
 from wattwire.pipeline import effects
 from wattwire.rollups.recompute import Changed
 from wattwire.sources.routing import FORMATS, Publisher, TopicDecoder
 from wattwire.store.deliveries import Settlement, StateChange
 from wattwire.store.readings import Row
+from wattwire.store.rollups import Rollup
 
 PAGE = blocks("DEVELOPER_APIS.md")
 MQTT = [b for b in PAGE if b.language == "json" and b.words and b.words[0] in FORMATS]
@@ -63,6 +64,7 @@ def stream():
         id=1, organization_id=ORGANIZATION, path="/power/1", device_id=7, device_key="meter-1",
         device_name="Main meter", device_type="smart_meter",
         channels=[("active_power_w", "instantaneous"), ("energy_import_wh", "accumulating")],
+        metadata={},
     )  # fmt: skip
 
 
@@ -75,12 +77,26 @@ def updated():
     row = {
         "organization_id": ORGANIZATION, "path": "/power/1", "device_id": 7,
         "device_key": "meter-1", "device_name": "Main meter", "device_type": "smart_meter",
+        "device_metadata": {}, "names": ["active_power_w", "energy_import_wh"],
+        "kinds": ["instantaneous", "accumulating"],
     }  # fmt: skip
-    return rollup_event(uuid4(), Changed(1, "h", NOON, NOON, None), row)
+    none = (None, None)
+    rollup = Rollup(
+        1, "h", NOON, NOON, (60, 60), (812.5, None), (640.0, None), (1010.0, None),
+        (None, 812.0), (None, 812.0), (None, 50198.0), (None, 51010.0), none, 60, 1.0,
+    )  # fmt: skip
+    return rollup_event(uuid4(), Changed(1, "h", NOON, NOON, rollup), row)
 
 
 def of_device(topic, data):
-    row = {"organization_id": ORGANIZATION, "id": 7, "key": "meter-1", "name": "m", "type": ""}
+    row = {
+        "organization_id": ORGANIZATION,
+        "id": 7,
+        "key": "meter-1",
+        "name": "m",
+        "type": "",
+        "metadata": {},
+    }
     return effects._device_events(topic, [row], lambda _: data)[0]
 
 

@@ -1,6 +1,19 @@
 """The rows of the table. Each is a function that takes the options and returns a Row."""
 
-from benchmarks.rows import connections, delivery, growth, ingest, query, start
+from benchmarks.rows import (
+    connections,
+    delivery,
+    delivery_aws,
+    delivery_influxdb,
+    delivery_mqtt,
+    delivery_people,
+    delivery_platforms,
+    delivery_proof,
+    growth,
+    ingest,
+    query,
+    start,
+)
 
 ROWS = {
     "qos1": ingest.qos1,
@@ -11,7 +24,21 @@ ROWS = {
     "aggregate_latency": delivery.aggregate_latency,
     "webhook_throughput": delivery.webhook_throughput,
     "sqs_throughput": delivery.sqs_throughput,
+    "kinesis_throughput": delivery_aws.kinesis_throughput,
+    "eventbridge_throughput": delivery_aws.eventbridge_throughput,
+    "s3_throughput": delivery_aws.s3_throughput,
+    "iot_throughput": delivery_aws.iot_throughput,
+    "gcp_pubsub_throughput": delivery_platforms.gcp_pubsub_throughput,
+    "azure_iot_throughput": delivery_platforms.azure_iot_throughput,
+    "golioth_throughput": delivery_platforms.golioth_throughput,
+    "influxdb_throughput": delivery_influxdb.influxdb_throughput,
+    "mqtt_throughput": delivery_mqtt.mqtt_throughput,
+    "email_throughput": delivery_people.email_throughput,
+    "slack_throughput": delivery_people.slack_throughput,
     "dead_endpoint": delivery.dead_endpoint,
+    "thousand_integrations": delivery_proof.thousand_integrations,
+    "limits_three_workers": delivery_proof.limits_three_workers,
+    "outage_memory": delivery_proof.outage_memory,
     "cold_start": start.cold_start,
     "idle_memory": start.idle_memory,
     "rollup_query": query.rollup_query,

@@ -100,6 +100,17 @@ class Settings(BaseSettings):
         default=(),
         description="Networks a webhook may reach although they are private, with commas.",
     )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        default=(),
+        description="Networks of proxies whose X-Forwarded-Host and X-Forwarded-Port are believed "
+        "when SolarNetwork's signatures are checked, with commas.",
+    )
+    solarnetwork_requests_per_second: int = Field(
+        default=2000,
+        ge=0,
+        description="Requests per second of one SolarNetwork token before it is told to wait (429),"
+        " in each process of the API; 0: no limit.",
+    )
     aws_profiles: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Profiles of the hub's own AWS configuration that integrations may use.",
@@ -132,7 +143,7 @@ class Settings(BaseSettings):
         default=730, ge=1, le=36_500, description="Days that the record of changes is kept."
     )
 
-    @field_validator("webhook_allow", mode="before")
+    @field_validator("webhook_allow", "trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         if isinstance(value, str):

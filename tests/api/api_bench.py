@@ -221,6 +221,7 @@ async def open_bench(pool, database_url, folder):
     app = create_app(hub)
     watch = ConfigWatch(database_url)
     watch.subscribe(app.state.face.tokens.forget)
+    watch.subscribe(app.state.solarnetwork.forget)
     watch.subscribe(directory.forget)
     async with pool.acquire() as connection:
         await ensure_partitions(connection, datetime.now(UTC).date())

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from wattwire.api.application import routes
-from wattwire.model import Channel, Event, Shape
+from wattwire.model import Channel, ChannelKind, Event, Shape
 from wattwire.store import (
     accounts,
     audit,
@@ -15,10 +15,12 @@ from wattwire.store import (
     quarantine,
     readings,
     registry,
+    resets,
     sources,
     tokens,
 )
 from wattwire.store.events import record_events
+from wattwire.store.resets import ResetRow
 
 FROM_TO = "from=2025-01-01T00:00:00Z&to=2099-01-01T00:00:00Z"
 WEBHOOK = {"url": "https://example.com/hooks", "secret_key": "a-secret-of-the-hook"}
@@ -31,6 +33,7 @@ QUERIES = {
     "list_rollups": f"aggregation=h&{FROM_TO}",
     "delete_readings": FROM_TO,
     "delete_integration": "discard=true",
+    "delete_reset": f"stream=/power/1&channel=energy_import_wh&time={NOON}",
 }
 
 #: Bodies that fit. `{x}` stands for the id of x in the world.
@@ -43,6 +46,13 @@ BODIES = {
     "create_device": {"key": "new-device"},
     "update_device": {"name": "Changed"},
     "update_stream": {"path": "/power/1", "stamp": "end"},
+    "put_reset": {
+        "stream": "/power/1",
+        "channel": "energy_import_wh",
+        "time": "2025-06-01T12:00:00Z",
+        "final": 5.0,
+        "start": 0.0,
+    },
     "send_readings": {
         "readings": [
             {"device": "new-meter", "stream": "/p", "time": NOON, "values": {"x_w": 1}}
@@ -56,11 +66,13 @@ BODIES = {
         "type": "webhook", "name": "New", "topics": ["device.telemetry"], "settings": WEBHOOK,
     },
     "update_integration": {"name": "Changed"},
+    "preview_payload": {"format": "wattwire", "event_id": "{event}"},
     "replay_integration": {"dead_letter_ids": ["{dead_letter}"]},
     "create_source": {
         "type": "mqtt", "name": "New", "settings": BROKER,
     },
     "update_source": {"name": "Changed"},
+    "apply_configuration": {"document": {"wattwire": 1, "devices": [{"key": "applied"}]}},
 }  # fmt: skip
 
 PATH_IDS = {
@@ -109,7 +121,8 @@ class World:
 async def make_world(pool, organization_id, mark):
     """Fill an organization with one of everything."""
     ids = {"type": "webhook"}
-    shape = Shape(f"{mark}-meter", "/power/1", (Channel("active_power_w"),))
+    register = Channel("energy_import_wh", ChannelKind.ACCUMULATING, "Wh")
+    shape = Shape(f"{mark}-meter", "/power/1", (Channel("active_power_w"), register))
     at = datetime(2025, 6, 1, 12, tzinfo=UTC)
     async with pool.acquire() as db:
         account = await accounts.create(
@@ -125,6 +138,8 @@ async def make_world(pool, organization_id, mark):
         found = await registry.register_streams(db, [(organization_id, shape)])
         stream = found[organization_id, shape]
         await readings.ensure_months(db, {(2025, 6)})
+        reset = ResetRow("/power/1", register.name, at, 5.0, 0.0, "")
+        await resets.put_reset(db, stream.stream_id, reset)
         await readings.append(db, [readings.Row(stream.stream_id, at, at, 192, [1.5], None)])
         await db.execute(
             "INSERT INTO rollup VALUES ($1, 'h', $2::timestamptz, '2025-06-01T13:00Z',"
@@ -186,7 +201,9 @@ def _fields(mark):
         topics=["device.telemetry"],
         device_ids=None,
         stream_patterns=None,
+        objects=None,
         format=None,
+        format_settings={},
         settings={"url": f"https://{mark}.example.com/"},
         secrets=None,
         rate_per_minute=50,

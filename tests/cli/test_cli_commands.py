@@ -6,6 +6,7 @@ import json
 import pytest
 from cli_runner import run_wattwire
 
+from wattwire.store import solarnetwork
 from wattwire.store.passwords import verify_password
 
 
@@ -317,3 +318,27 @@ async def test_the_description_of_the_api_is_printed(tmp_path):
     done = await run_wattwire("openapi", cwd=tmp_path)
 
     assert "3.1.0" == done.json["openapi"]
+
+
+async def test_a_solarnetwork_token_made_here_can_be_opened(bench, wattwire, acme):
+    """`solarnetwork-token create --json` prints the id and the secret that was sealed; revoked."""
+    made = await wattwire(
+        "solarnetwork-token", "create", "--name", "x", "--kind", "ReadNodeData", "--node", "7",
+        "--node", "8", "--source", "/power/**", "--days", "1", "--json",
+    )  # fmt: skip
+    assert 0 == made.code, made.err
+    token = made.json
+    assert (20, 40, "ReadNodeData") == (len(token["id"]), len(token["secret"]), token["kind"])
+    assert {"node_ids": [7, 8], "source_ids": ["/power/**"]} == token["policy"]
+    signer = await solarnetwork.find_signer(bench.pool, token["id"])
+    sealer = bench.hub.sealer.bound(solarnetwork.secret_context(token["id"]))
+    assert token["secret"] == sealer.open(signer.secret).decode()
+
+    listed = await wattwire("solarnetwork-token", "list", "--json")
+    assert [token["id"]] == [t["id"] for t in listed.json["items"]]
+    assert token["secret"] not in listed.out
+    assert 0 == (await wattwire("solarnetwork-token", "revoke", token["id"])).code
+    assert await solarnetwork.find_signer(bench.pool, token["id"]) is None
+    gone = await wattwire("solarnetwork-token", "revoke", "x")
+    assert 1 == gone.code
+    assert "there is no token x" in gone.err

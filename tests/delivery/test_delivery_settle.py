@@ -10,7 +10,7 @@ from wattwire.delivery.backoff import Policy
 from wattwire.delivery.breaker import Breaker, Phase, Rule, opened
 from wattwire.delivery.items import Item
 from wattwire.delivery.plan import Plan
-from wattwire.delivery.rendering import FORMATS
+from wattwire.delivery.rendering import find_format
 from wattwire.delivery.settle import CALM, Call, Standing, conclude
 from wattwire.delivery.verdicts import merged
 from wattwire.integrations import webhook
@@ -35,7 +35,7 @@ PLAN = Plan(
     kind=webhook.TYPE,
     settings=webhook.Settings(url="https://example.com/"),
     address="https://example.com/",
-    form=FORMATS["wattwire"],
+    form=find_format("wattwire"),
     limits=Limits(10, 1000),
     max_payload_bytes=1000,
     rate_per_minute=None,

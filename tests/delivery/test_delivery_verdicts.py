@@ -3,7 +3,7 @@
 import pytest
 
 from wattwire.delivery.verdicts import judge, looks_down, merged
-from wattwire.integrations._aws_batches import VERDICTS as AWS
+from wattwire.integrations._aws_answers import VERDICTS as AWS
 from wattwire.integrations.contract import (
     FAULT,
     HTTP_VERDICTS,

@@ -8,8 +8,20 @@ from pathlib import Path
 import aiohttp.web
 import boto3
 import pytest
+from bench_aws_eventbridge import aws_eventbridge_bench, bus
+from bench_aws_iot import aws_iot_bench, broker
+from bench_aws_kinesis import aws_kinesis_bench, stream
+from bench_aws_s3 import aws_s3_bench, bucket
 from bench_aws_sns import aws_sns_bench, topic
 from bench_aws_sqs import aws_sqs_bench
+from bench_azure_iot import azure_iot_bench, iot_hub
+from bench_email import email_bench, mail_authority, mail_server
+from bench_gcp_pubsub import authority, gcp_pubsub_bench, google_surroundings, pubsub
+from bench_golioth import golioth, golioth_bench
+from bench_google_iot import google_iot_bench
+from bench_influxdb import influx, influx_process, influxdb_bench, version_two
+from bench_mqtt import mqtt_bench, mqtt_broker, onlooker, start_broker
+from bench_slack import fake_slack, slack_bench
 from bench_webhook import webhook_bench
 from integrations_counterparts import LOCAL, REGION, FaultServer
 from moto.server import ThreadedMotoServer
@@ -21,7 +33,42 @@ sys.path.append(str(Path(__file__).parent.parent / "delivery"))
 from delivery_story import FakeClock, Receivers, Story
 
 # One bench for each type, in a file of its own; pytest finds the fixtures by these names.
-__all__ = ["aws_sns_bench", "aws_sqs_bench", "topic", "webhook_bench"]
+__all__ = [
+    "authority",
+    "aws_eventbridge_bench",
+    "aws_iot_bench",
+    "aws_kinesis_bench",
+    "aws_s3_bench",
+    "aws_sns_bench",
+    "aws_sqs_bench",
+    "azure_iot_bench",
+    "broker",
+    "bucket",
+    "bus",
+    "email_bench",
+    "fake_slack",
+    "gcp_pubsub_bench",
+    "golioth",
+    "golioth_bench",
+    "google_iot_bench",
+    "google_surroundings",
+    "influx",
+    "influx_process",
+    "influxdb_bench",
+    "iot_hub",
+    "mail_authority",
+    "mail_server",
+    "mqtt_bench",
+    "mqtt_broker",
+    "onlooker",
+    "pubsub",
+    "slack_bench",
+    "start_broker",
+    "stream",
+    "topic",
+    "version_two",
+    "webhook_bench",
+]
 KEYS = {"region_name": REGION, "aws_access_key_id": "k", "aws_secret_access_key": "s"}
 
 

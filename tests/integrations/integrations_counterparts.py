@@ -121,6 +121,11 @@ class Bench:
     faults: object = field(default_factory=FaultServer)
     #: A body as `received` shows it, for types that write the message in a way of their own.
     body_of: Callable[[Message], bytes] = lambda message: message.body
+    #: A body of so many bytes, for types that take no other than some.
+    filled: Callable[[int], bytes] = lambda size: b"x" * size
+    #: The message, number so-and-so, put where every other one fails by itself, for types that
+    #: make one thing of many messages.
+    apart: Callable[[int, Message], Message] = lambda _number, message: message
     #: Whether a good status alone means that the message was taken, whatever the answer says.
     status_says_all: bool = False
     #: Whether the type speaks HTTP: redirects and malformed HTTP answers mean something to it.

@@ -4,20 +4,23 @@ import json
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 
-import boto3
 import pytest
 from bench_aws_sns import sns_error
 from bench_aws_sqs import sqs_error
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SdkCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 from integrations_counterparts import REGION, Reply, access
 from pydantic import ValidationError
+from test_conformance import message_of
 
-from wattwire.integrations import _aws, _aws_batches, aws_sns, aws_sqs
-from wattwire.integrations._sigv4 import Credentials, Scope, signed
+from wattwire.delivery.verdicts import judge
+from wattwire.integrations import aws_sns, aws_sqs
+from wattwire.integrations._aws_access import Access
+from wattwire.integrations._aws_answers import VERDICTS
+from wattwire.integrations._sigv4 import Credentials, Request, Scope, signed
 from wattwire.integrations.contract import (
     ConfigurationError,
     Delivered,
@@ -25,6 +28,7 @@ from wattwire.integrations.contract import (
     Retry,
     Surroundings,
     UnreachableError,
+    Verdict,
 )
 from wattwire.model import Message
 
@@ -54,67 +58,90 @@ async def deliver(kind, settings, messages, surroundings):
     token=st.none() | st.text("abcXYZ/+=", min_size=1, max_size=40),
     host=st.sampled_from(["sqs.eu-central-1.amazonaws.com", "127.0.0.1:4566"]),
     at=st.datetimes(timezones=st.just(UTC)),
+    path=st.sampled_from(["/", "/topics/a%2Fb%252Fc%20d", "/b/north/2025/06/%C3%A4%3D~.gz"]),
+    query=st.sampled_from(["", "qos=1", "a=b&qos=1"]),
+    service=st.sampled_from(["sqs", "iotdata", "s3"]),
 )
-def test_the_signature_is_the_sdks(body, token, host, at):
-    """For any body, credentials and time: what botocore would have sent."""
+def test_the_signature_is_the_sdks(body, token, host, at, path, query, service):
+    """For any body, address, credentials and time: what botocore would have sent."""
     headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "A.B  C"}
     ours = signed(
-        headers,
-        body,
+        Request("PUT", path, query, headers, body),
         host,
-        Scope(REGION, "sqs"),
+        Scope(REGION, service),
         Credentials("AK", "SK", token),
         at,
     )
-    request = AWSRequest("POST", f"http://{host}/", data=body, headers=dict(headers))
-    auth = SigV4Auth(SdkCredentials("AK", "SK", token), "sqs", REGION)
+    request = AWSRequest("PUT", f"http://{host}{path}?{query}", data=body, headers=dict(headers))
+    auth = (S3SigV4Auth if service == "s3" else SigV4Auth)(
+        SdkCredentials("AK", "SK", token), service, REGION
+    )
     request.context["timestamp"] = at.strftime("%Y%m%dT%H%M%SZ")
-    request.headers["X-Amz-Date"] = request.context["timestamp"]
-    if token:
-        request.headers["X-Amz-Security-Token"] = token
+    request.context["payload_signing_enabled"] = True
+    auth._modify_request_before_signing(request)
     canonical = auth.canonical_request(request)
     text = auth.string_to_sign(request, canonical)
 
     assert auth.signature(text, request) == ours["authorization"].rpartition("Signature=")[2]
 
 
-async def test_the_emulator_checks_keys_and_permissions(moto, aws, surroundings):
-    """With its checks switched on, the right keys may, and others are parked with the reason."""
-    iam = boto3.client(
-        "iam",
-        endpoint_url=moto,
-        region_name=REGION,
-        aws_access_key_id="k",
-        aws_secret_access_key="s",
-    )
-    url = aws("sqs").create_queue(QueueName="guarded")["QueueUrl"]
-    iam.create_user(UserName="hub")
+@pytest.mark.parametrize(
+    ("name", "actions"),
+    [
+        # the emulator calls actions after the calls; AWS asks for sqs:SendMessage, sns:Publish
+        # and iot:Publish
+        ("aws_sqs", ["sqs:SendMessageBatch"]),
+        ("aws_sns", ["sns:PublishBatch"]),
+        ("aws_kinesis", ["kinesis:PutRecords"]),
+        ("aws_eventbridge", ["events:PutEvents"]),
+        ("aws_s3", ["s3:PutObject"]),
+        ("aws_iot", ["iotdata:Publish"]),
+    ],
+)
+async def test_the_emulator_checks_keys_and_permissions(name, actions, moto, aws, request):
+    """With its checks switched on: the keys that the page asks for may, others are told why."""
+    bench = request.getfixturevalue(f"{name}_bench")
+    user = f"hub-{name}"
+    iam = aws("iam")
+    iam.create_user(UserName=user)
+    good = keys_of(iam, user, moto)
     policy = {
         "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}],
+        "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}],
     }
-    iam.put_user_policy(UserName="hub", PolicyName="p", PolicyDocument=json.dumps(policy))
-    keys = iam.create_access_key(UserName="hub")["AccessKey"]
-    good = access(moto) | {
-        "access_key_id": keys["AccessKeyId"],
-        "secret_access_key": keys["SecretAccessKey"],
-    }
+    wrong = good | {"secret_access_key": "wrong"}
     reset(moto, "0")
     try:
-        right = await deliver(
-            aws_sqs.TYPE, aws_sqs.Settings(queue_url=url, aws=good), batch(1), surroundings
-        )
-        wrong = await deliver(
-            aws_sqs.TYPE,
-            aws_sqs.Settings(queue_url=url, aws=good | {"secret_access_key": "wrong"}),
-            batch(1),
-            surroundings,
-        )
+        denied = await probe(bench, good)
+        unsigned = await probe(bench, wrong)
+        reset(moto, "1000000")
+        iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=json.dumps(policy))
+        reset(moto, "0")
+        taken = await probe(bench, good)
     finally:
         reset(moto, "1000000")
 
-    assert isinstance(right["m-0"], Delivered), right
-    assert "SignatureDoesNotMatch" == wrong["m-0"].code
+    assert isinstance(taken, Delivered), taken
+    for refused in (denied, unsigned):
+        assert Verdict.PARK == judge(refused, bench.kind.verdicts), refused
+    assert "not authorized to perform" in denied.reason or "Denied" in denied.reason
+    assert "SignatureDoesNotMatch" == unsigned.code or unsigned.code.startswith("InvalidSignature")
+
+
+def keys_of(iam, user, moto):
+    keys = iam.create_access_key(UserName=user)["AccessKey"]
+    return access(moto) | {
+        "access_key_id": keys["AccessKeyId"],
+        "secret_access_key": keys["SecretAccessKey"],
+    }
+
+
+async def probe(bench, aws):
+    """Send one message with these keys."""
+    settings = bench.settings.model_copy(update={"aws": Access.model_validate(aws)})
+    message = message_of("m-1", {"n": 1.0})
+    async with bench.connect(settings) as integration:
+        return (await integration.deliver([message]))["m-1"]
 
 
 def reset(moto, requests):
@@ -236,6 +263,16 @@ async def test_permission_errors_are_shown_in_full(faults, aws_sns_bench, surrou
     assert 403 == outcomes["m-0"].status
 
 
+async def test_retry_after_is_honoured(faults, aws_sqs_bench, surroundings):
+    """A front door that asks for so many seconds gets them."""
+    reply = sqs_error(503, "ServiceUnavailable")
+    faults.reply = Reply(503, reply.body, {**reply.headers, "Retry-After": "7"})
+    async with faults.serving() as url:
+        outcomes = await deliver(aws_sqs.TYPE, aws_sqs_bench.aimed_at(url), batch(1), surroundings)
+
+    assert timedelta(seconds=7) == outcomes["m-0"].after
+
+
 async def test_a_missing_queue_is_told_by_its_older_name_too(faults, aws_sqs_bench, surroundings):
     """SQS names it twice, in the body and in a header; both park."""
     for headers in ({}, {"x-amzn-query-error": "AWS.SimpleQueueService.NonExistentQueue;Sender"}):
@@ -245,7 +282,7 @@ async def test_a_missing_queue_is_told_by_its_older_name_too(faults, aws_sqs_ben
             outcome = (
                 await deliver(aws_sqs.TYPE, aws_sqs_bench.aimed_at(url), batch(1), surroundings)
             )["m-0"]
-        assert "park" == _aws_batches.VERDICTS[outcome.code]
+        assert "park" == VERDICTS[outcome.code]
 
 
 async def test_a_queue_that_does_not_exist(moto, surroundings):
@@ -253,7 +290,7 @@ async def test_a_queue_that_does_not_exist(moto, surroundings):
     settings = aws_sqs.Settings(queue_url=f"{moto}/123456789012/nowhere", aws=access(moto))
     outcome = (await deliver(aws_sqs.TYPE, settings, batch(1), surroundings))["m-0"]
 
-    assert "park" == _aws_batches.VERDICTS[outcome.code], outcome
+    assert "park" == VERDICTS[outcome.code], outcome
 
 
 async def test_a_topic_that_does_not_exist(moto, surroundings):
@@ -261,7 +298,7 @@ async def test_a_topic_that_does_not_exist(moto, surroundings):
     settings = aws_sns.Settings(topic_arn=f"{ARN}-nowhere", aws=access(moto))
     outcome = (await deliver(aws_sns.TYPE, settings, batch(1), surroundings))["m-0"]
 
-    assert "park" == _aws_batches.VERDICTS[outcome.code], outcome
+    assert "park" == VERDICTS[outcome.code], outcome
 
 
 @pytest.mark.parametrize(
@@ -413,7 +450,7 @@ async def test_a_profile_has_to_be_released(moto, queue, tmp_path, monkeypatch, 
 def test_access_that_is_refused(changes):
     """Half a key, two ways at once, an external id without a role, a slip of the pen."""
     with pytest.raises(ValidationError):
-        _aws.Access.model_validate(access("http://x") | changes)
+        Access.model_validate(access("http://x") | changes)
 
 
 def test_the_topic_and_the_region_agree():

@@ -18,7 +18,6 @@ import wattwire.integrations
 from wattwire.delivery.link import Link
 from wattwire.delivery.settle import reason_of
 from wattwire.delivery.verdicts import judge, merged
-from wattwire.formats import envelope
 from wattwire.integrations import TYPES
 from wattwire.integrations.contract import (
     TIMED_OUT,
@@ -29,6 +28,7 @@ from wattwire.integrations.contract import (
     Verdict,
 )
 from wattwire.model import Event, Message
+from wattwire.payloads import wattwire as envelope
 from wattwire.store.sealing import join, part, seal_tree
 
 
@@ -104,7 +104,7 @@ async def test_the_largest_batch_is_taken(bench):
     limits = bench.kind.limits
     count = limits.max_messages
     size = min(limits.max_bytes, 1_000_000) // count - limits.overhead_bytes
-    batch = [replace(m, body=b"x" * size) for m in numbered(count)]
+    batch = [replace(m, body=bench.filled(size)) for m in numbered(count)]
     outcomes = await deliver(bench, batch=batch)
 
     assert {"Delivered": count} == _kinds(outcomes)
@@ -244,10 +244,11 @@ async def test_half_the_batch_failed(bench, faults):
     """Each message has its own outcome: half delivered, half to be tried again."""
     faults.reply = bench.replies["half"]
     size = bench.kind.limits.max_messages
+    batch = [bench.apart(n, message) for n, message in enumerate(numbered(4))]
     async with faults.serving() as url, bench.connect(bench.aimed_at(url)) as integration:
         outcomes = {}
         for start in range(0, 4, size):
-            outcomes |= await integration.deliver(numbered(4)[start : start + size])
+            outcomes |= await integration.deliver(batch[start : start + size])
 
     assert {"Delivered": 2, "Retry": 2} == _kinds(outcomes)
     assert isinstance(outcomes["m-0"], Delivered)

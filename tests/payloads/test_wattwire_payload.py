@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
-from wattwire.formats.envelope import render
 from wattwire.model import Event
+from wattwire.payloads.wattwire import render
 
 ORGANIZATION = UUID("0b6d9f2e-6c54-4f7b-9d0a-1f2e3d4c5b6a")
 EVENT = Event(

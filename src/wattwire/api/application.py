@@ -1,10 +1,11 @@
 """The app: every resource, one error shape, one OpenAPI document."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from wattwire import __version__
@@ -14,40 +15,52 @@ from wattwire.api import (
     docs_page,
     events,
     health,
+    integration_lifecycle,
     integrations,
     mqtt_credentials,
     organization,
+    payload_formats,
     problems,
     quarantine,
     readings,
+    resets,
     rollups,
+    solarnetwork_tokens,
     sources,
     tokens,
     users,
     write,
 )
 from wattwire.api.bounds import Bounds
+from wattwire.api.configuration import routes as configuration
 from wattwire.api.contract import Hub
 from wattwire.api.describe import describe
 from wattwire.api.identity import Face, TokenMemory
 from wattwire.api.live import LiveEvents
 from wattwire.api.logins import LoginGuard
 from wattwire.api.permissions import NEEDED, OPEN
+from wattwire.solarnetwork import ROUTERS as SOLARNETWORK_ROUTERS
+from wattwire.solarnetwork.access import GUARDS, Access
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     devices.router,
     readings.router,
+    resets.router,
     write.router,
     rollups.router,
     quarantine.router,
     mqtt_credentials.router,
     sources.router,
+    payload_formats.router,  # its preview before an integration's number
     integrations.router,
+    integration_lifecycle.router,
     deliveries.router,
     events.router,
     organization.router,
+    configuration.router,
     users.router,
     tokens.router,
+    solarnetwork_tokens.router,
     health.router,
     docs_page.router,
 )
@@ -59,6 +72,7 @@ def create_app(hub: Hub) -> FastAPI:
     app = _bare_app()
     live = LiveEvents(hub.pool)
     app.state.face = Face(hub, TokenMemory(hub.pool), live, LoginGuard())
+    app.state.solarnetwork = Access(hub)
     problems.install(app)
     app.add_middleware(Bounds)
     return app
@@ -79,7 +93,7 @@ def _bare_app() -> FastAPI:
         lifespan=_close_live,
         generate_unique_id_function=lambda route: route.name,
     )
-    for router in ROUTERS:
+    for router in (*ROUTERS, *SOLARNETWORK_ROUTERS):
         app.include_router(router)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI documents this way
     return app
@@ -91,7 +105,11 @@ def routes() -> list[APIRoute]:
 
 
 def check_permissions() -> None:
-    """Raise ValueError unless the table of permissions has exactly the operations there are."""
+    """Raise ValueError unless the table of permissions has exactly the operations there are.
+
+    Routes of SolarNetwork's API are not in it: each must ask for a signature of its own accord.
+    """
+    check_guards()
     names = [route.name for route in routes()]
     if len(set(names)) != len(names):
         raise ValueError(
@@ -101,6 +119,21 @@ def check_permissions() -> None:
         raise ValueError(
             f"permissions and operations differ: {set(names) ^ (NEEDED.keys() | OPEN)}"
         )
+
+
+def check_guards() -> None:
+    """Raise ValueError for a route of SolarNetwork's API that anybody could call."""
+    for router in SOLARNETWORK_ROUTERS:
+        for route in router.routes:
+            if not isinstance(route, APIRoute) or not GUARDS & set(_calls(route.dependant)):
+                raise ValueError(f"{route} lets anybody in")
+
+
+def _calls(dependant: Dependant) -> Iterator[Any]:
+    """Return everything that is called before a route, however deep."""
+    for inner in dependant.dependencies:
+        yield inner.call
+        yield from _calls(inner)
 
 
 @asynccontextmanager

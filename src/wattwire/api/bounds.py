@@ -11,12 +11,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from wattwire.api.problems import WRITE_PATHS, Problem, as_problem, problem_response
 
 MAX_BODY_BYTES: Final = 1024 * 1024
-#: Bodies of readings, as they come over the wire. What gzip makes of them is bounded in `incoming`.
+#: Bodies of readings and configurations, as they come over the wire. What gzip makes of readings
+#: is bounded in `incoming`.
 MAX_READINGS_BYTES: Final = 16 * 1024 * 1024
 BODY_SECONDS: Final = 30.0
 REQUEST_SECONDS: Final = 60.0
 MAX_AT_ONCE: Final = 256
-_LARGE: Final = ("/api/v1/readings", "/api/v1/quarantine/", *WRITE_PATHS)
+_LARGE: Final = (
+    "/api/v1/readings", "/api/v1/quarantine/", "/api/v1/configuration", "/solarin/", *WRITE_PATHS,
+)  # fmt: skip
 #: Live streams last; they have their own bounds.
 _LASTING: Final = ("/api/v1/events/live",)
 _WATCHING: Final = ("/healthz", "/readyz", "/metrics")

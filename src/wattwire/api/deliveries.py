@@ -19,10 +19,11 @@ from wattwire.api.fields import (
     View,
 )
 from wattwire.api.identity import Authorized
+from wattwire.api.integration_lifecycle import still_queued
 from wattwire.api.integrations import IntegrationView, find, view
 from wattwire.api.once import Change, change
 from wattwire.api.paging import Cursors, CursorText, Limit, Page, page
-from wattwire.api.problems import Problem, documented, not_found
+from wattwire.api.problems import documented, not_found
 from wattwire.api.replaying import replay_events
 from wattwire.store import integrations, ledger, listing, replays
 
@@ -266,17 +267,13 @@ async def delete_integration(
     """Delete an integration. What is still queued is shown first, unless `discard` is true."""
 
     async def work(now: Change) -> None:
-        if await integrations.find(now.db, call.organization_id, integration_id, lock=True) is None:
+        row = await integrations.find(now.db, call.organization_id, integration_id, lock=True)
+        if row is None:
             raise not_found("integration", integration_id)
         counters = await ledger.counters(now.db, integration_id)
         queued = counters.waiting + counters.in_flight
         if queued and not discard:
-            raise Problem(
-                409,
-                f"{queued} messages are still queued: wait, or repeat with ?discard=true.",
-                slug="still-queued",
-                queued=queued,
-            )
+            raise still_queued(row.name, counters)
         await replays.purge_queue(now.db, integration_id, ledger.DELETED)
         await integrations.delete(now.db, call.organization_id, integration_id)
         await now.record("integration.deleted", integration_id, {"discarded": queued})

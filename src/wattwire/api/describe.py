@@ -26,6 +26,7 @@ _TAGS: Final = {
     "deliveries": "The ledger of an integration, and what to do about it.",
     "events": "What happens, as a list and live.",
     "organization": "How readings are treated, and who changed what.",
+    "configuration": "Everything that people decided, as one document.",
     "users and tokens": "Who may call this API.",
     "health": "For whoever runs the hub.",
 }

@@ -17,14 +17,17 @@ from wattwire.api.fields import (
     IntegrationId,
     Name,
     Search,
+    Text,
     Timestamp,
     View,
 )
 from wattwire.api.identity import Authorized, Call
 from wattwire.api.once import Change, IdempotencyKey, change, once
 from wattwire.api.paging import Cursors, CursorText, Limit, Page, page
+from wattwire.api.payload_formats import EXAMPLE_SETTINGS, Format, read_format
 from wattwire.api.problems import Problem, documented, invalid, not_found
 from wattwire.formats.ant_patterns import MAX_PATTERN
+from wattwire.formats.object_patterns import MAX_OBJECT
 from wattwire.store import devices, integrations
 from wattwire.store.integrations import IntegrationFields, IntegrationRow
 from wattwire.store.sealing import SEALING, Sealer
@@ -32,16 +35,20 @@ from wattwire.store.sealing import SEALING, Sealer
 router = APIRouter(prefix="/api/v1", tags=["integrations"])
 
 Status = Literal["not_configured", "inactive", "active", "error"]
-Format = Literal["wattwire"]
 Verdict = Literal["ok", "retry", "reject", "park", "disable", "throttle", "down"]
 Topic = Annotated[str, Field(min_length=1, max_length=100)]
 DeviceNumber = Annotated[int, Field(ge=1, le=BIGINT)]
 Pattern = Annotated[str, Field(min_length=1, max_length=MAX_PATTERN)]
+ObjectPattern = Annotated[str, Field(min_length=1, max_length=MAX_OBJECT), Text]
 Positive = Annotated[int, Field(ge=1, le=INTEGER)]
 Seconds = Annotated[float, Field(ge=0, le=2_592_000, allow_inf_nan=False)]
 Answer = Annotated[str, Field(min_length=1, max_length=200)]
 TypeName = Annotated[str, Path(max_length=50, description="Name of the type.")]
 
+_OBJECTS = (
+    "A reading becomes a message for each channel whose name matches one of these patterns (`*` is "
+    "any run, `?` any one character); null: one message for all."
+)
 _SETTINGS = {"url": "https://example.com/hooks/wattwire", "retry_attempts": 3}
 _SECRETS = {**_SETTINGS, "secret_key": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}
 
@@ -96,8 +103,12 @@ class IntegrationView(View):
     stream_patterns: list[str] | None = Field(
         description="Of which streams, Ant patterns; null: all.", examples=[["/power/**"]]
     )
+    objects: list[str] | None = Field(description=_OBJECTS, examples=[["adc_*"]])
     format: str | None = Field(
         description="How events are written; null: the type's own.", examples=[None]
+    )
+    format_settings: dict[str, Any] = Field(
+        description="What is chosen about the format.", examples=[{}]
     )
     settings: dict[str, Any] = Field(
         description="A secret that is set is left out; one that is not is null.",
@@ -130,8 +141,21 @@ class _Shared(Body):
         description="Of which streams, Ant patterns; null: all.",
         examples=[["/power/**"]],
     )
+    objects: list[ObjectPattern] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        description=_OBJECTS + " A new one of the format `connexa` has `*`.",
+        examples=[None],
+    )
     format: Format | None = Field(
         default=None, description="How events are written; null: the type's own.", examples=[None]
+    )
+    format_settings: dict[str, Any] | None = Field(
+        default=None,
+        description="As the format's schema says; left out, they stay, or are those of a new "
+        "format.",
+        examples=[EXAMPLE_SETTINGS],
     )
     limits: LimitsGiven = Field(default=LimitsGiven(), description="How fast and how much.")
     outcomes: dict[Answer, Verdict] = Field(
@@ -250,7 +274,7 @@ async def create_integration(
     if kind is None:
         raise invalid("type", f"must be one of {', '.join(sorted(call.hub.integration_types))}")
     configured = read_settings(kind, body.settings, sealer(call))
-    fields = new_fields(body, configured, kind.presets)
+    fields = new_fields(body, configured, kind)
     await check_scope(call, fields)
 
     async def work(now: Change) -> IntegrationView:
@@ -266,16 +290,24 @@ def sealer(call: Call) -> Sealer:
     return call.hub.sealer.bound(SEALING)
 
 
-def new_fields(body: IntegrationCreate, configured: Configured, presets: Any) -> IntegrationFields:
+def new_fields(body: IntegrationCreate, configured: Configured, kind: Any) -> IntegrationFields:
     """Return the columns of a new integration; limits left out are the type's presets."""
     given = body.limits.model_dump(exclude_unset=True)
-    limits = {name: given.get(name, getattr(presets, name)) for name in LimitsGiven.model_fields}
+    limits = {
+        name: given.get(name, getattr(kind.presets, name)) for name in LimitsGiven.model_fields
+    }
+    form = read_format(kind.format, body.format, body.format_settings or {})
+    objects = body.objects
+    if (body.format or kind.format) == "connexa" and "objects" not in body.model_fields_set:
+        objects = ["*"]
     return IntegrationFields(
         name=body.name,
         topics=body.topics,
         device_ids=body.device_ids,
         stream_patterns=body.stream_patterns,
+        objects=objects,
         format=body.format,
+        format_settings=form,
         settings=configured.settings,
         secrets=configured.secrets,
         outcomes=body.outcomes,
@@ -336,21 +368,26 @@ async def update_integration(
 
 
 #: What may be null in its own right; elsewhere null means the same as leaving it out.
-_NULLABLE = frozenset({"device_ids", "stream_patterns", "format", "schedule_seconds"})
+_NULLABLE = frozenset({"device_ids", "stream_patterns", "objects", "format", "schedule_seconds"})
 
 
 def _changed(call: Call, old: IntegrationRow, body: IntegrationUpdate) -> IntegrationFields:
-    kept = {name: getattr(old, name) for name in IntegrationFields.__dataclass_fields__}
+    was = {name: getattr(old, name) for name in IntegrationFields.__dataclass_fields__}
     given: Mapping[str, Any] = {
         name: getattr(body, name)
-        for name in body.model_fields_set - {"settings", "limits"}
+        for name in body.model_fields_set - {"settings", "limits", "format_settings"}
         if name in _NULLABLE or getattr(body, name) is not None
     }
-    fields = IntegrationFields(**{**kept, **given, **body.limits.model_dump(exclude_unset=True)})
-    if body.settings is None:
+    fields = IntegrationFields(**{**was, **given, **body.limits.model_dump(exclude_unset=True)})
+    if body.settings is None and not {"format", "format_settings"} & body.model_fields_set:
         return fields
     kind = call.hub.integration_types.get(old.type)
     if kind is None:
         raise Problem(409, f"This hub does not know the type {old.type}.")
+    kept = old.format_settings if fields.format == old.format else {}  # another's mean nothing
+    form = kept if body.format_settings is None else body.format_settings
+    fields = replace(fields, format_settings=read_format(kind.format, fields.format, form))
+    if body.settings is None:
+        return fields
     configured = read_settings(kind, body.settings, sealer(call), old.secrets)
     return replace(fields, settings=configured.settings, secrets=configured.secrets)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from wattwire.api.identity import Call
 from wattwire.api.problems import Problem
 from wattwire.store import audit, idempotency
+from wattwire.store.sealed import answer_context
 from wattwire.store.sealing import Sealer
 
 JSON: Final = "application/json"
@@ -87,7 +88,7 @@ def _repeat(call: Call, kept: idempotency.Kept, request_hash: bytes) -> Response
 
 
 def _sealer(call: Call) -> Sealer:
-    return call.hub.sealer.bound(f"idempotency:{call.organization_id}")
+    return call.hub.sealer.bound(answer_context(call.organization_id))
 
 
 async def _hash_request(call: Call) -> bytes:

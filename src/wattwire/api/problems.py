@@ -23,6 +23,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 PREFIX: Final = "urn:wattwire:problem:"
 _MAX_ERRORS: Final = 50
 WRITE_PATHS: Final = ("/api/v1/write", "/api/v2/write")
+#: SolarNetwork's API, whose clients know errors as `{"success": false, "message": …}`.
+SOLARNETWORK_PATHS: Final = ("/solaruser/", "/solarquery/", "/solarin/")
 #: Of InfluxDB's API description; what is not listed is an internal error.
 _INFLUX_CODES: Final = {
     400: "invalid", 401: "unauthorized", 403: "forbidden", 404: "not found",
@@ -107,6 +109,8 @@ def problem_body(problem: Problem, request_id: str) -> dict[str, Any]:
 
 def problem_response(problem: Problem, scope: Scope) -> Response:
     """Return the problem as a response; writers of line protocol find InfluxDB's members, too."""
+    if scope["path"].startswith(SOLARNETWORK_PATHS):
+        return _enveloped(problem)
     body = problem_body(problem, scope.get("request_id", ""))
     influx = scope["path"] in WRITE_PATHS
     if influx:
@@ -118,6 +122,18 @@ def problem_response(problem: Problem, scope: Scope) -> Response:
         # InfluxDB's clients look into nothing but application/json.
         media_type="application/json" if influx else MEDIA_TYPE,
         headers=problem.headers,
+    )
+
+
+def _enveloped(problem: Problem) -> Response:
+    """Return what SolarNetwork's clients read; its own routes say most of it themselves."""
+    internal = problem.status_code == 500  # noqa: PLR2004 - the hub's own fault
+    message = "Internal error" if internal else problem.detail
+    return Response(
+        msgspec.json.encode({"success": False, "message": message}),
+        status_code=problem.status_code,
+        media_type="application/json",
+        headers={"Vary": "Accept", **(problem.headers or {})},
     )
 
 

@@ -4,13 +4,17 @@ from datetime import datetime
 from typing import Any
 
 from wattwire.formats.ant_patterns import compile_pattern
+from wattwire.formats.object_patterns import compile_objects
 from wattwire.store import replays
 from wattwire.store.integrations import IntegrationRow
 
 
 async def replay_events(db: Any, row: IntegrationRow, start: datetime, end: datetime) -> int:
     """Queue the events of [start, end) that the integration asks for, again; return how many."""
-    return await replays.replay_events(db, row.id, row.organization_id, start, end, wanted_by(row))
+    objects = None if row.objects is None else compile_objects(row.objects)
+    return await replays.replay_events(
+        db, row.id, row.organization_id, start, end, wanted_by(row), objects=objects
+    )
 
 
 def wanted_by(row: IntegrationRow) -> replays.Wanted:

@@ -41,6 +41,7 @@ async def start(stage: Stage) -> None:
     )
     app = create_app(hub)
     kit.watch.subscribe(app.state.face.tokens.forget)
+    kit.watch.subscribe(app.state.solarnetwork.forget)
     served = await stage.stack.enter_async_context(
         serve(
             app,

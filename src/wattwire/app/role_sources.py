@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -13,6 +14,7 @@ from wattwire.app.door import Origin
 from wattwire.app.inlet import Inlet
 from wattwire.app.keeping import keep
 from wattwire.app.roles import Stage
+from wattwire.engines.secrets import SealError
 from wattwire.intake.intake import Intake
 from wattwire.model import Reading, RefusedError, StatusChange
 from wattwire.sources import TYPES
@@ -109,7 +111,7 @@ class SourceRunner:
         }
         held = await kit.leases.acquire(sorted(wanted)) if wanted else set()
         for name in list(self._running):
-            if name not in held or wanted[name][0] != self._running[name][0]:
+            if name not in held or not self._same(self._running[name][0], wanted[name][0]):
                 await self._end(name)
         for name in held - self._running.keys():
             row, worker = wanted[name]
@@ -117,6 +119,17 @@ class SourceRunner:
                 keep(f"source {row.name}", partial(self._work, row, worker), kit.health)
             )
             self._running[name] = (row, task)
+
+    def _same(self, running: Any, row: Any) -> bool:
+        """Return whether a source is what runs. Secrets sealed again still are the same."""
+        if replace(running, secrets=None) != replace(row, secrets=None):
+            return False
+        try:
+            return bool(
+                running.secrets == row.secrets or self._settings(running) == self._settings(row)
+            )
+        except SealError:  # the key of what runs is gone
+            return False
 
     def _workers(self, row: Any) -> int:
         kind = TYPES[row.type]

@@ -129,7 +129,12 @@ async def _start(
     )
     stack.push_async_callback(_end, telling)
     info = _info(settings, folder, places, certificates, ports)
-    folder.write_hub_info(info | {"database_url": places.database_url, "nats_url": places.nats_url})
+    private = {
+        "database_url": places.database_url,
+        "nats_url": places.nats_url,
+        "secret_key_file": str(key_file),
+    }
+    folder.write_hub_info(info | private)
     token = None
     if demo:
         from wattwire.app.demo import Demo  # noqa: PLC0415 - a web server, for this alone

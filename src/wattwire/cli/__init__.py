@@ -6,17 +6,21 @@ Exit codes: 0 done, 1 refused or failed, 2 not understood, 3 the hub cannot be r
 import typer
 
 from wattwire.cli import (
+    configuration,
     devices,
     docs,
     doctor,
     events,
+    integration_lifecycle,
     integrations,
     mqtt_credentials,
     openapi,
     organizations,
     quarantine,
     readings,
+    secrets,
     serve,
+    solarnetwork_tokens,
     tokens,
     users,
 )
@@ -35,16 +39,22 @@ app.command()(serve.migrate)
 app.command()(doctor.doctor)
 app.command()(readings.readings)
 app.command()(readings.rollups)
+app.command("export")(configuration.export_configuration)
+app.command("apply")(configuration.apply_configuration)
 app.command()(openapi.openapi)
 app.command()(docs.docs)
+integrations.app.command()(integration_lifecycle.duplicate)
+integrations.app.command()(integration_lifecycle.delete)
 for group in (
     organizations.app,
     users.app,
     tokens.app,
+    solarnetwork_tokens.app,
     mqtt_credentials.app,
     devices.app,
     quarantine.app,
     integrations.app,
+    secrets.app,
     events.app,
     simulate_app,
 ):

@@ -19,6 +19,12 @@ from wattwire.cli.reach import (
 
 app = typer.Typer(name="integration", help="Where events go.", no_args_is_help=True)
 PATH = "/api/v1/integrations"
+FormatOption = Annotated[
+    str | None, typer.Option("--format", help="How events are written; else as the type does.")
+]
+FormatSettingsOption = Annotated[
+    str | None, typer.Option("--format-settings", help="JSON, or @FILE with JSON.")
+]
 IdArgument = Annotated[int, typer.Argument(help="Number of the integration.")]
 
 
@@ -29,16 +35,53 @@ def create(
     name: Annotated[str, typer.Option("--name", help="What people call it.")],
     topic: Annotated[list[str], typer.Option("--topic", help="What it asks for; may be repeated.")],
     settings: Annotated[str, typer.Option("--settings", help="JSON, or @FILE with JSON.")],
+    form: FormatOption = None,
+    format_settings: FormatSettingsOption = None,
+    objects: Annotated[
+        list[str] | None,
+        typer.Option("--object", help="A message for each such channel, adc_*; may be repeated."),
+    ] = None,
     data_dir: DataDirOption = None,
     organization: OrganizationOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send events somewhere."""
-    body = {"type": type, "name": name, "topics": topic, "settings": _settings(settings)}
+    body: dict[str, Any] = {"type": type, "name": name, "topics": topic}
+    body |= {"settings": _settings(settings)} | _format(form, format_settings)
+    if objects:
+        body["objects"] = objects
     show(call_api(Where(data_dir, organization), "POST", PATH, body=body), as_json=as_json)
 
 
-def _settings(text: str) -> dict[str, Any]:
+@app.command()
+def preview(
+    *,
+    form: Annotated[str, typer.Option("--format", help="wattwire, connexa, template, …")],
+    format_settings: FormatSettingsOption = None,
+    event: Annotated[
+        str | None, typer.Option("--event", help="A stored event's id; else an example.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    organization: OrganizationOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what an event looks like in a format."""
+    body = _format(form, format_settings) | ({"event_id": event} if event else {})
+    where = Where(data_dir, organization)
+    show(call_api(where, "POST", f"{PATH}/preview", body=body), as_json=as_json)
+
+
+def _format(form: str | None, settings: str | None) -> dict[str, Any]:
+    """Return the fields of a request that say how events are written."""
+    fields: dict[str, Any] = {} if form is None else {"format": form}
+    return (
+        fields
+        if settings is None
+        else fields | {"format_settings": _settings(settings, "--format-settings")}
+    )
+
+
+def _settings(text: str, option: str = "--settings") -> dict[str, Any]:
     """Return settings given as JSON or, so that secrets stay out of the process list, as @FILE."""
     try:
         raw = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
@@ -46,7 +89,7 @@ def _settings(text: str) -> dict[str, Any]:
     except OSError as error:
         fail(CommandError(f"{text[1:]} cannot be read: {error.strerror}"))
     except msgspec.DecodeError as error:
-        fail(CommandError(f"--settings is not a JSON object: {error}"))
+        fail(CommandError(f"{option} is not a JSON object: {error}"))
 
 
 @app.command("list")

@@ -24,7 +24,6 @@ from wattwire.integrations.contract import (
 )
 from wattwire.model import Message
 
-REST_SECONDS: Final = 60.0
 CLOSE_SECONDS: Final = 10.0
 
 log = structlog.get_logger()
@@ -100,7 +99,8 @@ class Link:
     def rests(self) -> bool:
         """Return whether it is open and nobody used it for a while."""
         idle = self._clock.monotonic() - self._used_at
-        return self._stack is not None and not self._users and idle >= REST_SECONDS
+        enough = self._plan.kind.rest_seconds(self._plan.settings)
+        return self._stack is not None and not self._users and idle >= enough
 
     async def close(self) -> None:
         """Close what is open, once nobody uses it; it opens again when it is needed."""

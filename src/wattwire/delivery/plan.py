@@ -71,7 +71,7 @@ def plan_of(row: LaneRow, types: Mapping[str, IntegrationType[Any]], sealer: Sea
         kind=kind,
         settings=settings,
         address=kind.address(settings),
-        form=find_format(row.format or kind.format),
+        form=find_format(row.format or kind.format, row.format_settings, row.id),
         limits=kind.limits,
         max_payload_bytes=_largest(kind.limits, row.max_payload_bytes),
         rate_per_minute=row.rate_per_minute,

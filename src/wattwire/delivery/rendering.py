@@ -1,36 +1,43 @@
-"""The formats in which events can be written: a name, a function, a content type."""
+"""How events become messages: the format of an integration, found by its name and settings."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
 
-from wattwire.formats import envelope
+from pydantic import ValidationError
+
 from wattwire.integrations.contract import ConfigurationError
 from wattwire.model import Event, Message
+from wattwire.payloads import FORMATS, Format
 from wattwire.store.deliveries import Queued
 
+__all__ = ["Format", "find_format", "message_of", "part_of"]
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How an event becomes the body of a message."""
-
-    render: Callable[[Event], bytes]
-    content_type: str = "application/json"
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
-FORMATS: Final[Mapping[str, Format]] = MappingProxyType({"wattwire": Format(envelope.render)})
+def find_format(
+    name: str, settings: Mapping[str, Any] = _NOTHING, integration_id: int = 0
+) -> Format:
+    """Return a format by its name and settings, for an integration of this number.
 
-
-def find_format(name: str, formats: Mapping[str, Format] = FORMATS) -> Format:
-    """Return a format by its name. Raises ConfigurationError for one that does not exist."""
-    if name not in formats:
-        raise ConfigurationError(f"There is no format {name}: choose one of {sorted(formats)}")
-    return formats[name]
+    Raises ConfigurationError for one that does not exist, or settings that do not fit it.
+    """
+    kind = FORMATS.get(name)
+    if kind is None:
+        raise ConfigurationError(f"There is no format {name}: choose one of {sorted(FORMATS)}")
+    try:
+        return kind.make(kind.settings.model_validate(dict(settings)), integration_id)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(("format_settings", *map(str, first["loc"])))
+        raise ConfigurationError(f"{where}: {first['msg']}") from error
 
 
 def message_of(row: Queued, event: Event, form: Format) -> Message:
     """Return the message of a row of the queue. Raises what the format raises."""
+    if row.part is not None:
+        event = part_of(event, row.part)
     return Message(
         row.message_id,
         form.render(event),
@@ -39,3 +46,15 @@ def message_of(row: Queued, event: Event, form: Format) -> Message:
         event.device_key,
         event=event,
     )
+
+
+def part_of(event: Event, part: int) -> Event:
+    """Return an event that tells of one channel alone: the part-th of its values, counted from 1.
+
+    Raises LookupError when it has not so many.
+    """
+    values = event.data.get("values")
+    if not isinstance(values, Mapping) or not 1 <= part <= len(values):
+        raise LookupError(f"the event has no value number {part}")
+    name = list(values)[part - 1]
+    return replace(event, data={**event.data, "values": {name: values[name]}, "object": name})

@@ -21,6 +21,7 @@ from wattwire.integrations.contract import (
     Verdict,
 )
 from wattwire.model import Event, Message
+from wattwire.payloads import RenderError
 from wattwire.store import deliveries
 from wattwire.store.deliveries import AttemptRow, attempt_row
 from wattwire.store.sealing import Sealer
@@ -64,7 +65,11 @@ async def send_test(
         plan = plan_of(rows[0], types, sealer)
     except ConfigurationError as error:
         return TrialResult("rejected", str(error), "", 0.0, message_id)
-    message = _message(plan, message_id, clock.now())
+    try:
+        message = _message(plan, message_id, clock.now())
+    except RenderError as error:
+        reason = f"cannot be written in this format: {error}"
+        return TrialResult("rejected", reason, "", 0.0, message_id, plan.address)
     row, verdict = await _send(plan, message, surroundings or Surroundings(), clock)
     async with pool.acquire() as connection:
         await deliveries.write_attempt(connection, row)
@@ -76,12 +81,18 @@ async def send_test(
 
 
 def _message(plan: Plan, message_id: str, now: datetime) -> Message:
+    data: dict[str, Any] = {
+        "message": f"A test of the integration {plan.name}.",
+        "test": True,
+    }
+    if plan.form.sample:
+        data["values"] = dict(plan.form.sample)
     event = Event(
         id=UUID(int=0),
         topic=TOPIC,
         organization_id=plan.organization_id,
         time=now,
-        data={"message": f"A test of the integration {plan.name}.", "test": True},
+        data=data,
         device_key="test",
         device_name="Test",
         device_type="test",

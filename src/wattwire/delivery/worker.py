@@ -300,5 +300,8 @@ class DeliveryWorker:
 
 
 def _configuration(row: LaneRow) -> tuple[object, ...]:
-    """Return what people decide about an integration."""
-    return (row.updated_at, row.enabled, row.settings, row.secrets)
+    """Return what people decide about an integration.
+
+    Not its sealed secrets: a new one comes with a new time, and sealing them again is no decision.
+    """
+    return (row.updated_at, row.enabled, row.settings)

@@ -16,6 +16,7 @@ from wattwire.engines.private_files import write_private
 LOCK: Final = "hub.lock"
 RUNTIME: Final = "run"
 HUB_INFO: Final = "hub.json"
+KEY_FILE: Final = "secret.key"  #: unless the settings name another file
 #: What a fresh disk or volume holds of itself.
 _HARMLESS: Final = {"lost+found", LOCK}
 
@@ -71,7 +72,7 @@ class DataDir:
     @property
     def secret_key(self) -> Path:
         """File of the key that seals secrets."""
-        return self.path / "secret.key"
+        return self.path / KEY_FILE
 
     @property
     def runtime(self) -> Path:

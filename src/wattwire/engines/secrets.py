@@ -36,6 +36,8 @@ class Sealer:
 
     def __init__(self, path: Path, keys: Sequence[bytes]) -> None:
         self._path = path
+        self._seen = _look_of(path)
+        self._keys: dict[bytes, AESGCM] = {}
         self._take(keys)
 
     @classmethod
@@ -52,8 +54,12 @@ class Sealer:
         return f"Sealer({str(self._path)!r}, {len(self._keys)} keys)"
 
     def seal(self, data: bytes, *, context: str) -> bytes:
-        """Return the data locked under the current key, to be opened with the same context only."""
-        header = MAGIC + self._current
+        """Return the data locked under the current key, to be opened with the same context only.
+
+        The key file is looked at each time: a command may have made a new key meanwhile.
+        """
+        self._follow()
+        header = self.header
         nonce = os.urandom(NONCE_BYTES)
         return (
             header + nonce + self._keys[self._current].encrypt(nonce, data, _bound(header, context))
@@ -100,11 +106,31 @@ class Sealer:
         with explained(self._path):
             keys = _read(self._path)[:1]
             _write(self._path, keys)
+        self._keys = {}
         self._take(keys)
+
+    @property
+    def header(self) -> bytes:
+        """What every blob begins with that is sealed with the current key."""
+        return MAGIC + self._current
+
+    def key_name(self) -> str:
+        """Return the name of the current key, which tells nothing about it."""
+        return self._current.hex()
+
+    def key_count(self) -> int:
+        """Return how many keys the file has now: more than one while a rotation is under way."""
+        with explained(self._path):
+            return len(_read(self._path))
+
+    def changed_at(self) -> float:
+        """Return when the key file was written, as a Unix time."""
+        with explained(self._path):
+            return self._path.stat().st_mtime
 
     def is_current(self, blob: bytes) -> bool:
         """Return whether a blob is sealed with the current key."""
-        return bytes(blob[:_HEADER_BYTES]) == MAGIC + self._current
+        return bytes(blob[:_HEADER_BYTES]) == self.header
 
     def reseal(self, blob: bytes, *, context: str) -> bytes:
         """Return the blob sealed with the current key; the same blob when it is already."""
@@ -113,8 +139,17 @@ class Sealer:
         return self.seal(self.unseal(blob, context=context), context=context)
 
     def _take(self, keys: Sequence[bytes]) -> None:
-        self._keys = {_id(key): AESGCM(key) for key in keys}
+        """Use these keys; those known before still open what this process has in memory."""
+        self._keys = self._keys | {_id(key): AESGCM(key) for key in keys}
         self._current = _id(keys[0])
+
+    def _follow(self) -> None:
+        """Take the keys of the file when it was written since we read it."""
+        look = _look_of(self._path)
+        if look is not None and look != self._seen:
+            with explained(self._path):
+                self._take(_read(self._path))
+            self._seen = look
 
     def _key(self, key_id: bytes, context: str) -> AESGCM:
         """Return a key by its id; look into the file again, another process may have added one."""
@@ -144,6 +179,15 @@ class BoundSealer:
     def open(self, sealed: bytes) -> bytes:
         """Return what was sealed. Raises SealError."""
         return self._sealer.unseal(sealed, context=self._context)
+
+
+def _look_of(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when a file is written; None when it cannot be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _bound(header: bytes, context: str) -> bytes:

@@ -133,6 +133,8 @@ async def open_client(surroundings: Surroundings) -> AsyncIterator[aiohttp.Clien
         timeout=aiohttp.ClientTimeout(total=None),
         headers={"User-Agent": USER_AGENT},
     ) as client:
+        # a PUT or GET whose connection is cut would be sent twice: the engine decides that
+        client._retry_connection = False  # noqa: SLF001 - there is no public way to say it
         yield client
 
 

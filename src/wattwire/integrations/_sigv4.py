@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for one kind of request: a POST to `/` with its body in memory. Pure.
+"""AWS Signature Version 4 for requests whose body is in memory. Pure.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html. The SDK
 signs the same way, but spends two milliseconds on a call around it; a batch of ten messages has to
@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
+#: S3 signs the path as it is sent, and wants to hear the hash of the body.
+_S3: Final = "s3"
 
 
 class Credentials(NamedTuple):
@@ -30,34 +33,49 @@ class Scope(NamedTuple):
     service: str
 
 
+class Request(NamedTuple):
+    """What is to be signed."""
+
+    method: str
+    path: str  #: percent-encoded, as it is sent, without dot segments
+    query: str  #: percent-encoded and sorted, without the question mark
+    headers: Mapping[str, str]  #: names in lower case
+    body: bytes
+
+
 def signed(
-    headers: Mapping[str, str],
-    body: bytes,
-    host: str,
-    scope: Scope,
-    keys: Credentials,
-    now: datetime,
+    request: Request, host: str, scope: Scope, keys: Credentials, now: datetime
 ) -> dict[str, str]:
-    """Return the headers of the request, signature included. Names are lower case; now is UTC."""
+    """Return the headers of the request, signature included. `now` is UTC."""
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
-    all_headers = {**headers, "host": host, "x-amz-date": stamp}
+    body_hash = hashlib.sha256(request.body).hexdigest()
+    headers = {**request.headers, "host": host, "x-amz-date": stamp}
     if keys.token:
-        all_headers["x-amz-security-token"] = keys.token
-    names = sorted(all_headers)
-    listed = ";".join(names)
-    canonical = "\n".join(
-        ("POST", "/", "", *(f"{n}:{' '.join(all_headers[n].split())}" for n in names), "", listed)
-    )
-    canonical = f"{canonical}\n{hashlib.sha256(body).hexdigest()}"
+        headers["x-amz-security-token"] = keys.token
+    if scope.service == _S3:
+        headers["x-amz-content-sha256"] = body_hash
+    listed = ";".join(sorted(headers))
+    canonical = _canonical(request, headers, listed, scope.service)
     place = f"{stamp[:8]}/{scope.region}/{scope.service}/aws4_request"
-    text = f"{ALGORITHM}\n{stamp}\n{place}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    key = _key(keys.secret_key, stamp[:8], scope)
-    signature = hmac.digest(key, text.encode(), "sha256").hex()
-    all_headers["authorization"] = (
+    digest = hashlib.sha256(f"{canonical}\n{body_hash}".encode()).hexdigest()
+    text = f"{ALGORITHM}\n{stamp}\n{place}\n{digest}"
+    signature = hmac.digest(_key(keys.secret_key, stamp[:8], scope), text.encode(), "sha256").hex()
+    headers["authorization"] = (
         f"{ALGORITHM} Credential={keys.access_key}/{place}, "
         f"SignedHeaders={listed}, Signature={signature}"
     )
-    return all_headers
+    return headers
+
+
+def _canonical(request: Request, headers: Mapping[str, str], listed: str, service: str) -> str:
+    path = request.path if service == _S3 else _encoded_again(request.path)
+    lines = (f"{name}:{' '.join(headers[name].split())}" for name in listed.split(";"))
+    return "\n".join((request.method, path, request.query, *lines, "", listed))
+
+
+@lru_cache(maxsize=4096)
+def _encoded_again(path: str) -> str:
+    return quote(path, safe="/~")
 
 
 @lru_cache(maxsize=256)

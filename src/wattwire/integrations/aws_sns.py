@@ -31,8 +31,9 @@ from urllib.parse import urlencode
 
 from pydantic import Field, model_validator
 
-from wattwire.integrations import _aws, _aws_batches
-from wattwire.integrations._aws_batches import Entry
+from wattwire.integrations import _aws, _aws_answers, _aws_batches
+from wattwire.integrations._aws_access import Access, check_region
+from wattwire.integrations._aws_batches import Dialect, Entry
 from wattwire.integrations.contract import (
     IntegrationSettings,
     IntegrationType,
@@ -40,7 +41,6 @@ from wattwire.integrations.contract import (
     Outcome,
     Outcomes,
     Presets,
-    Rejected,
     Surroundings,
 )
 from wattwire.model import Message
@@ -68,7 +68,7 @@ class Settings(IntegrationSettings):
         max_length=128,
         description="FIFO only: one group for all messages instead of one for each device.",
     )
-    aws: _aws.Access = Field(description="Where, and as whom.")
+    aws: Access = Field(description="Where, and as whom.")
 
     @property
     def fifo(self) -> bool:
@@ -77,9 +77,7 @@ class Settings(IntegrationSettings):
 
     @model_validator(mode="after")
     def _the_topic_is_in_the_region(self) -> Self:
-        region = self.topic_arn.split(":")[3]
-        if region != self.aws.region:
-            raise ValueError(f"the topic is in {region}, the region is {self.aws.region}")
+        check_region(self.topic_arn, self.aws.region)
         return self
 
 
@@ -92,26 +90,19 @@ class Sns:
 
     async def deliver(self, batch: Sequence[Message]) -> Outcomes:
         """Send the batch in one call, without what SNS could not take."""
-        texts = {message.id: _aws_batches.text_of(message) for message in batch}
-        refused = {i: Rejected("not text that SNS takes") for i, t in texts.items() if t is None}
-        rest = [message for message in batch if message.id not in refused]
-        if not rest:
-            return refused
-        call = self._post(rest, texts)
-        answered = await _aws_batches.send_batch(rest, call, _entries, _aws_batches.xml_refusal)
-        return {**refused, **answered}
+        return await _aws_batches.send_written(batch, _DIALECT, self._send)
 
     async def test(self, probe: Message) -> Outcome:
         """Publish the probe as an ordinary message."""
         return (await self.deliver([probe]))[probe.id]
 
-    async def _post(self, batch: Sequence[Message], texts: Mapping[str, str | None]) -> _aws.Answer:
+    async def _send(self, batch: Sequence[Message], texts: Mapping[str, str]) -> _aws.Answer:
         form = {"Action": "PublishBatch", "Version": _VERSION, "TopicArn": self.settings.topic_arn}
         for number, message in enumerate(batch, 1):
             prefix = f"PublishBatchRequestEntries.member.{number}."
-            fields = self._fields(message, texts[message.id] or "")
+            fields = self._fields(message, texts[message.id])
             form |= {prefix + name: value for name, value in fields.items()}
-        return await self.caller.post(_HEADERS, urlencode(form).encode())
+        return await self.caller.request("POST", "/", _HEADERS, urlencode(form).encode())
 
     def _fields(self, message: Message, text: str) -> dict[str, str]:
         fields = {"Id": message.id, "Message": text}
@@ -131,8 +122,8 @@ class Sns:
         return fields
 
 
-def _entries(body: bytes) -> Sequence[Entry]:
-    tree = _aws_batches.xml_tree(body)
+def _entries(body: bytes, _batch: Sequence[Message]) -> Sequence[Entry]:
+    tree = _aws_answers.xml_tree(body)
     taken = [
         Entry(e.findtext("Id", ""), receipt=e.findtext("MessageId", ""))
         for e in tree.iterfind(".//Successful/member")
@@ -149,6 +140,14 @@ def _entries(body: bytes) -> Sequence[Entry]:
     return [*taken, *failed]
 
 
+_DIALECT: Final = Dialect(
+    write=_aws_batches.text_of,
+    unfit="not text that SNS takes",
+    read=_entries,
+    refusal=_aws_answers.xml_refusal,
+)
+
+
 @asynccontextmanager
 async def connect(settings: Settings, surroundings: Surroundings) -> AsyncIterator[Sns]:
     """Open the topic for as long as the context lasts."""
@@ -163,7 +162,7 @@ TYPE = IntegrationType(
     connect=connect,
     address=lambda settings: settings.topic_arn,
     presets=Presets(),
-    verdicts=_aws_batches.VERDICTS,
+    verdicts=_aws_answers.VERDICTS,
     timeout_seconds=lambda _: _aws.CALL_SECONDS,
     ordered=lambda settings: settings.fifo,
 )

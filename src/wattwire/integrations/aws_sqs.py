@@ -27,8 +27,9 @@ from typing import Any, Final, Literal
 import msgspec
 from pydantic import Field
 
-from wattwire.integrations import _aws, _aws_batches
-from wattwire.integrations._aws_batches import Entry
+from wattwire.integrations import _aws, _aws_answers, _aws_batches
+from wattwire.integrations._aws_access import Access
+from wattwire.integrations._aws_batches import Dialect, Entry
 from wattwire.integrations.contract import (
     IntegrationSettings,
     IntegrationType,
@@ -36,7 +37,6 @@ from wattwire.integrations.contract import (
     Outcome,
     Outcomes,
     Presets,
-    Rejected,
     Surroundings,
 )
 from wattwire.model import Message
@@ -67,7 +67,7 @@ class Settings(IntegrationSettings):
         max_length=128,
         description="FIFO only: one group for all messages instead of one for each device.",
     )
-    aws: _aws.Access = Field(description="Where, and as whom.")
+    aws: Access = Field(description="Where, and as whom.")
 
     @property
     def fifo(self) -> bool:
@@ -84,23 +84,16 @@ class Sqs:
 
     async def deliver(self, batch: Sequence[Message]) -> Outcomes:
         """Send the batch in one call, without what SQS could not take."""
-        texts = {message.id: _aws_batches.text_of(message) for message in batch}
-        refused = {i: Rejected("not text that SQS takes") for i, t in texts.items() if t is None}
-        rest = [message for message in batch if message.id not in refused]
-        if not rest:
-            return refused
-        call = self._post(rest, texts)
-        answered = await _aws_batches.send_batch(rest, call, _entries, _refusal)
-        return {**refused, **answered}
+        return await _aws_batches.send_written(batch, _DIALECT, self._send)
 
     async def test(self, probe: Message) -> Outcome:
         """Send the probe as an ordinary message."""
         return (await self.deliver([probe]))[probe.id]
 
-    async def _post(self, batch: Sequence[Message], texts: Mapping[str, str | None]) -> _aws.Answer:
-        entries = [self._entry(message, texts[message.id] or "") for message in batch]
+    async def _send(self, batch: Sequence[Message], texts: Mapping[str, str]) -> _aws.Answer:
+        entries = [self._entry(message, texts[message.id]) for message in batch]
         body = _encode({"QueueUrl": self.settings.queue_url, "Entries": entries})
-        return await self.caller.post(_HEADERS, body)
+        return await self.caller.request("POST", "/", _HEADERS, body)
 
     def _entry(self, message: Message, text: str) -> dict[str, Any]:
         entry: dict[str, Any] = {
@@ -138,23 +131,19 @@ class _Result(msgspec.Struct):
 _read_result: Final = msgspec.json.Decoder(_Result).decode
 
 
-def _entries(body: bytes) -> Sequence[Entry]:
+def _entries(body: bytes, _batch: Sequence[Message]) -> Sequence[Entry]:
     result = _read_result(body)
     taken = [Entry(e.id, receipt=e.message_id) for e in result.taken or ()]
     failed = [Entry(e.id, "", e.code, e.text or "", e.sender_fault) for e in result.failed or ()]
     return [*taken, *failed]
 
 
-def _refusal(answer: _aws.Answer) -> tuple[str, str]:
-    """Return code and text: `__type` is `com.amazonaws.sqs#Code`; the header has the older code."""
-    if answer.body.startswith(b"<"):  # the front door's own words
-        return _aws_batches.xml_refusal(answer)
-    try:
-        said = msgspec.json.decode(answer.body, type=dict[str, Any])
-    except msgspec.DecodeError:
-        return _aws_batches.unreadable(answer)
-    code = answer.query_error.partition(";")[0] or str(said.get("__type", "")).rpartition("#")[2]
-    return code, str(said.get("message") or said.get("Message") or "")
+_DIALECT: Final = Dialect(
+    write=_aws_batches.text_of,
+    unfit="not text that SQS takes",
+    read=_entries,
+    refusal=_aws_answers.json_refusal,
+)
 
 
 @asynccontextmanager
@@ -171,7 +160,7 @@ TYPE = IntegrationType(
     connect=connect,
     address=lambda settings: settings.queue_url,
     presets=Presets(),
-    verdicts=_aws_batches.VERDICTS,
+    verdicts=_aws_answers.VERDICTS,
     timeout_seconds=lambda _: _aws.CALL_SECONDS,
     ordered=lambda settings: settings.fifo,
 )

@@ -155,6 +155,10 @@ def _at_once(_settings: Any) -> float:
     return 0.0
 
 
+def _a_minutes_rest(_settings: Any) -> float:
+    return 60.0
+
+
 def _a_minute(_settings: Any) -> float:
     return 60.0
 
@@ -180,6 +184,8 @@ class IntegrationType(Generic[S]):
     #: How long messages wait for others to travel with: a batch leaves when it is full, or when its
     #: first message was queued in an earlier period of so many seconds.
     linger_seconds: Callable[[S], float] = _at_once
+    #: How long an open connection is kept that nothing is sent on.
+    rest_seconds: Callable[[S], float] = _a_minutes_rest
     #: Whether many messages become one (a digest): a limited rate then counts calls.
     folds: bool = False
     format: str = "wattwire"  #: how events are written unless the integration says otherwise

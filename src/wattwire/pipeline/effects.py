@@ -2,13 +2,13 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
 from wattwire.model import Event
-from wattwire.pipeline.matching import Matcher
+from wattwire.pipeline.matching import NOBODY, Asked, Matcher
 from wattwire.pipeline.recall import Stream, short_metadata
 from wattwire.pipeline.slices import Key, Slice
 from wattwire.store import events, registry
@@ -82,9 +82,12 @@ class Effects:
         told = _telemetry(matcher, piece, changed)
         if told:
             happened = [event for event, _ in told]
-            matches = [(index, i) for index, (_, ids) in enumerate(told) for i in ids]
-            await events.record_events(connection, happened, matches)
+            matches = [(index, i) for index, (_, who) in enumerate(told) for i in who.whole]
+            parts = [part for index, (event, who) in enumerate(told) if who.parts
+                     for part in _parts(index, event, who)]  # fmt: skip
+            await events.record_events(connection, happened, matches, parts)
             asked |= {integration for _, integration in matches}
+            asked |= {integration for _, integration, _ in parts}
         return asked
 
     async def _sight(self, connection: Any, piece: Slice, now: datetime) -> set[int]:
@@ -138,13 +141,20 @@ def _device_events(topic: str, rows: Iterable[Any], data: Any) -> list[Event]:
     ]
 
 
-def _telemetry(
-    matcher: Matcher, piece: Slice, changed: Sequence[Key]
-) -> list[tuple[Event, tuple[int, ...]]]:
+def _parts(index: int, event: Event, who: Asked) -> Iterator[tuple[int, int, int]]:
+    """Yield (index, integration, n) of each value that is a message of its own: the n-th."""
+    values = event.data["values"]
+    for integration, names in who.parts:
+        for n, name in enumerate(values, 1):
+            if name in names:
+                yield index, integration, n
+
+
+def _telemetry(matcher: Matcher, piece: Slice, changed: Sequence[Key]) -> list[tuple[Event, Asked]]:
     asked = {
-        stream.id: (stream, ids)
+        stream.id: (stream, who)
         for stream in piece.streams.values()
-        if (ids := _asked_for(matcher, stream))
+        if (who := _asked_for(matcher, stream)) is not NOBODY
     }
     if not asked:
         return []
@@ -155,11 +165,13 @@ def _telemetry(
     ]
 
 
-def _asked_for(matcher: Matcher, stream: Stream) -> tuple[int, ...]:
+def _asked_for(matcher: Matcher, stream: Stream) -> Asked:
     if stream.telemetry_version != matcher.version:
-        stream.telemetry = matcher.integrations_for(
-            stream.organization_id, TELEMETRY, stream.device_id, stream.path
+        names = [name for name, _ in stream.channels]
+        who = matcher.readings_for(
+            stream.organization_id, TELEMETRY, stream.device_id, stream.path, names
         )
+        stream.telemetry = who if who.whole or who.parts else NOBODY
         stream.telemetry_version = matcher.version
     return stream.telemetry
 

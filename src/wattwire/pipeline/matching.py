@@ -1,11 +1,23 @@
 """Which integrations asked for an event. Pure; callers remember the answer per stream and topic."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from wattwire.formats.ant_patterns import Matcher as Pattern
 from wattwire.formats.ant_patterns import compile_pattern
+from wattwire.formats.object_patterns import compile_objects
 from wattwire.store.events import Interest
+
+
+class Asked(NamedTuple):
+    """Who asked for the readings of a stream."""
+
+    whole: tuple[int, ...] = ()  #: integrations that get each reading as one message
+    parts: tuple[tuple[int, frozenset[str]], ...] = ()  #: and those that get these channels alone
+
+
+NOBODY: Final = Asked()
 
 
 class Matcher:
@@ -35,10 +47,29 @@ class Matcher:
         """
         return tuple(
             interest.integration_id
-            for interest, patterns in self._asked.get((organization_id, topic), ())
-            if (not interest.device_ids or device_id in interest.device_ids)
-            and (not patterns or any(pattern.matches(stream) for pattern in patterns))
+            for interest in self._interested(organization_id, topic, device_id, stream)
         )
+
+    def readings_for(
+        self, organization_id: UUID, topic: str, device_id: int, stream: str, names: Sequence[str]
+    ) -> Asked:
+        """Return who asked for the readings of a stream with channels of these names."""
+        whole, parts = [], []
+        for interest in self._interested(organization_id, topic, device_id, stream):
+            if interest.objects is None:
+                whole.append(interest.integration_id)
+            elif chosen := frozenset(filter(compile_objects(interest.objects), names)):
+                parts.append((interest.integration_id, chosen))
+        return Asked(tuple(whole), tuple(parts))
+
+    def _interested(
+        self, organization_id: UUID, topic: str, device_id: int | None, stream: str
+    ) -> Iterator[Interest]:
+        for interest, patterns in self._asked.get((organization_id, topic), ()):
+            if (not interest.device_ids or device_id in interest.device_ids) and (
+                not patterns or any(pattern.matches(stream) for pattern in patterns)
+            ):
+                yield interest
 
 
 def _compiled(patterns: tuple[str, ...] | None) -> tuple[Pattern, ...] | None:

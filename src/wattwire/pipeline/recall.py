@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import structlog
 
 from wattwire.model import Shape
+from wattwire.pipeline.matching import NOBODY
 from wattwire.store import registry
 from wattwire.store.registry import StreamRow, Wanted
 
@@ -52,7 +53,7 @@ class Stream:
         self.zone = _zone(row.time_zone)
         self.channels = list(zip(row.names, row.kinds, strict=True))
         self.last_time: datetime | None = row.last_time
-        self.telemetry: tuple[int, ...] = ()
+        self.telemetry = NOBODY
         self.telemetry_version = -1
         #: The hour of the last reading, [start, end), when it is known.
         self.hour: tuple[datetime, datetime] | None = None
@@ -112,6 +113,7 @@ class Recall:
             stream = self._streams[row.stream_id] = Stream(organization_id, shape, row)
         elif len(row.names) != len(stream.channels):
             stream.channels = list(zip(row.names, row.kinds, strict=True))
+            stream.telemetry_version = -1  # new names, which somebody may ask for
             for other in self._shapes[stream.id]:
                 self._places[other] = Place(stream, other[1])
         self._places[key] = Place(stream, shape)

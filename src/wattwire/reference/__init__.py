@@ -10,7 +10,16 @@ from typing import Any
 
 from wattwire.api.application import create_description
 from wattwire.integrations import TYPES as INTEGRATION_TYPES
-from wattwire.reference import api, commands, doors, integrations, metrics, settings, sources
+from wattwire.reference import (
+    api,
+    commands,
+    doors,
+    integrations,
+    metrics,
+    payload_formats,
+    settings,
+    sources,
+)
 from wattwire.sources import TYPES as SOURCE_TYPES
 
 
@@ -24,6 +33,7 @@ def pages(command: Any) -> Mapping[str, str]:
         "cli.md": commands.page(command),
         "api.md": api.page(create_description()),
         "metrics.md": metrics.page(),
+        "formats.md": payload_formats.page(),
         "integrations/README.md": integrations.index(INTEGRATION_TYPES.values()),
         "sources/README.md": sources.index(SOURCE_TYPES.values()),
         "sources/doors.md": doors.page(),

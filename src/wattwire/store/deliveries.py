@@ -55,6 +55,7 @@ class Queued(NamedTuple):
     event_id: UUID
     event_created_at: datetime
     event: Event | None
+    part: int | None = None  #: which of the event's values alone, counted from 1; None: all
 
 
 class AttemptRow(NamedTuple):
@@ -150,11 +151,13 @@ async def fetch(connection: Any, wants: Sequence[Want], now: datetime) -> list[Q
 
 def _queued(row: Any) -> Queued:
     """Return one row of `fetch`: ten columns of the queue, seven of the event."""
-    counted, (message_id, event_id, event_created_at) = row[:6], row[6:9]
-    event = _event(event_id, row[9:]) if row["data"] is not None else None
+    counted, (message_id, event_id, event_created_at, part) = row[:6], row[6:10]
+    event = _event(event_id, row[10:]) if row["data"] is not None else None
     if message_id is None:
         message_id = f"{event_id.hex}-{row['integration_id']}"
-    return Queued._make((*counted, message_id, event_id, event_created_at, event))
+        if part is not None:
+            message_id = f"{message_id}-{part}"
+    return Queued._make((*counted, message_id, event_id, event_created_at, event, part))
 
 
 class _Device(msgspec.Struct, frozen=True):
@@ -325,6 +328,7 @@ class LaneRow(NamedTuple):
     type: str
     name: str
     format: str | None
+    format_settings: dict[str, Any]
     settings: dict[str, Any]
     secrets: bytes | None
     rate_per_minute: int | None

@@ -16,15 +16,20 @@ _EVENT_COLUMNS: Final = (
     "id", "created_at", "organization_id", "topic", "device_id", "stream", "time", "severity",
     "data",
 )  # fmt: skip
+_QUEUE_COLUMNS: Final = ("integration_id", "event_id", "event_created_at")
 _encode: Final = msgspec.json.Encoder().encode
 
 
 async def record_events(
-    connection: Any, events: Sequence[Event], matches: Sequence[tuple[int, int]]
+    connection: Any,
+    events: Sequence[Event],
+    matches: Sequence[tuple[int, int]],
+    parts: Sequence[tuple[int, int, int]] = (),
 ) -> None:
     """Insert events, one delivery for each match, and count the matches.
 
-    `matches` are pairs of an index in `events` and the id of an integration that asked for it. Call
+    `matches` are pairs of an index in `events` and the id of an integration that asked for it;
+    `parts` have as their third which value of the event is delivered alone, counted from 1. Call
     it inside the transaction that made the events: they become visible together or not at all.
     """
     if not events:
@@ -34,19 +39,21 @@ async def record_events(
         "event", records=[_event_row(event, now) for event in events], columns=_EVENT_COLUMNS
     )
     if matches:
-        await _queue(connection, events, matches, now)
-
-
-async def _queue(
-    connection: Any, events: Sequence[Event], matches: Sequence[tuple[int, int]], now: datetime
-) -> None:
-    await connection.copy_records_to_table(
-        "delivery",
-        records=[(integration, events[index].id, now) for index, integration in matches],
-        columns=("integration_id", "event_id", "event_created_at"),
-    )
-    counts = Counter(integration for _, integration in matches)
-    await connection.execute(_SQL.count_matched, list(counts), list(counts.values()))
+        await connection.copy_records_to_table(
+            "delivery",
+            records=[(integration, events[index].id, now) for index, integration in matches],
+            columns=_QUEUE_COLUMNS,
+        )
+    if parts:
+        await connection.copy_records_to_table(
+            "delivery",
+            records=[(i, events[index].id, now, part) for index, i, part in parts],
+            columns=(*_QUEUE_COLUMNS, "part"),
+        )
+    if matches or parts:
+        counts = Counter(integration for _, integration in matches)
+        counts.update(integration for _, integration, _ in parts)
+        await connection.execute(_SQL.count_matched, list(counts), list(counts.values()))
 
 
 def _event_row(event: Event, now: datetime) -> tuple[object, ...]:
@@ -92,6 +99,7 @@ class Interest(msgspec.Struct, frozen=True):
     topics: frozenset[str]
     device_ids: frozenset[int] | None
     stream_patterns: tuple[str, ...] | None
+    objects: tuple[str, ...] | None = None  #: channels whose values are delivered one by one
 
 
 async def list_interests(connection: Any) -> list[Interest]:
@@ -103,6 +111,7 @@ async def list_interests(connection: Any) -> list[Interest]:
             frozenset(row["topics"]),
             None if row["device_ids"] is None else frozenset(row["device_ids"]),
             None if row["stream_patterns"] is None else tuple(row["stream_patterns"]),
+            None if row["objects"] is None else tuple(row["objects"]),
         )
         for row in await connection.fetch(_SQL.list_interests)
     ]

@@ -19,7 +19,9 @@ class IntegrationFields:
     topics: Sequence[str]
     device_ids: Sequence[int] | None
     stream_patterns: Sequence[str] | None
+    objects: Sequence[str] | None  #: channels of readings that become messages of their own
     format: str | None
+    format_settings: Mapping[str, Any]
     settings: Mapping[str, Any]
     secrets: bytes | None
     rate_per_minute: int | None
@@ -115,9 +117,10 @@ async def delete(db: Any, organization_id: UUID, integration_id: int) -> bool:
 def _columns(fields: IntegrationFields) -> tuple[object, ...]:
     return (
         fields.name, list(fields.topics), _list(fields.device_ids), _list(fields.stream_patterns),
-        fields.format, fields.settings, fields.secrets, fields.rate_per_minute,
-        fields.max_concurrent, fields.max_payload_bytes, fields.outcomes,
-        _list(fields.schedule_seconds), fields.max_age_seconds, fields.enabled,
+        _list(fields.objects), fields.format, fields.format_settings, fields.settings,
+        fields.secrets, fields.rate_per_minute, fields.max_concurrent,
+        fields.max_payload_bytes, fields.outcomes, _list(fields.schedule_seconds),
+        fields.max_age_seconds, fields.enabled,
     )  # fmt: skip
 
 

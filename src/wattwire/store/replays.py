@@ -5,14 +5,33 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 from wattwire.store.queries import load
 
 _SQL: Final = load("replays")
 _SLICE: Final = 5000
 _FIRST: Final = UUID(int=0)
 
+#: Readings at a time whose values are looked into; each may have a thousand.
+_PARTED_SLICE: Final = 500
+_PARTED_TOPIC: Final = "device.telemetry"
+
 #: Whether an integration asks for an event, by its topic, device and stream.
 Wanted = Callable[[str, int | None, str], bool]
+#: Whether an integration asks for a channel, by its name.
+WantedName = Callable[[str], bool]
+
+
+class _Data(msgspec.Struct):
+    values: dict[str, Any] = {}
+
+
+class _Stored(msgspec.Struct):
+    data: _Data
+
+
+_values: Final = msgspec.json.Decoder(_Stored).decode
 
 
 async def replay_dead(
@@ -45,37 +64,52 @@ async def replay_events(
     end: datetime,
     wanted: Wanted,
     *,
+    objects: WantedName | None = None,
     new_id_suffix: str | None = None,
 ) -> int:
     """Queue the wanted events recorded in [start, end), in their order; return how many.
 
-    Each counts as matched once more. Their message ids are those of the first time, so that
-    receivers who remember ids drop what they have, unless a suffix makes new ones.
+    With `objects`, each matching channel of a reading is a message of its own. Each counts as
+    matched once more. Their message ids are those of the first time, so that receivers who
+    remember ids drop what they have, unless a suffix makes new ones.
     """
     total = 0
     place = (start, _FIRST)
+    size, topic = (_SLICE, None) if objects is None else (_PARTED_SLICE, _PARTED_TOPIC)
     while rows := await connection.fetch(
-        _SQL.list_range, organization_id, start, end, *place, _SLICE
+        _SQL.list_range, organization_id, start, end, *place, size, topic
     ):
-        chosen = [r for r in rows if wanted(r["topic"], r["device_id"], r["stream"])]
-        await queue_events(
-            connection, integration_id, [(r["id"], r["created_at"]) for r in chosen], new_id_suffix
-        )
+        chosen = [
+            (row["id"], row["created_at"], part)
+            for row in rows
+            if wanted(row["topic"], row["device_id"], row["stream"])
+            for part in _parts(row["data"], objects)
+        ]
+        await queue_events(connection, integration_id, chosen, new_id_suffix)
         total += len(chosen)
         place = (rows[-1]["created_at"], rows[-1]["id"])
     return total
 
 
+def _parts(data: bytes | None, objects: WantedName | None) -> Sequence[int | None]:
+    """Return which values of an event are messages of their own; just None: the whole event is."""
+    if data is None or objects is None:
+        return (None,)
+    return [n for n, name in enumerate(_values(data).data.values, 1) if objects(name)]
+
+
 async def queue_events(
     connection: Any,
     integration_id: int,
-    events: Sequence[tuple[UUID, datetime]],
+    events: Sequence[tuple[UUID, datetime, int | None]],
     new_id_suffix: str | None = None,
 ) -> None:
-    """Queue stored events, given as (id, created_at), and count them as matched."""
+    """Queue stored events, given as (id, created_at, part), and count them as matched."""
     if events:
-        ids, times = [event_id for event_id, _ in events], [at for _, at in events]
-        await connection.execute(_SQL.queue_events, integration_id, ids, times, new_id_suffix)
+        ids, times, parts = (list(column) for column in zip(*events, strict=True))
+        await connection.execute(
+            _SQL.queue_events, integration_id, ids, times, parts, new_id_suffix
+        )
 
 
 async def purge_queue(connection: Any, integration_id: int, reason: str) -> int:

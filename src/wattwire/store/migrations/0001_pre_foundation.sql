@@ -6,6 +6,7 @@ CREATE TABLE organization (
     name text NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200),
     auto_register boolean NOT NULL DEFAULT true,      -- false: unknown devices go to quarantine
     detect_resets boolean NOT NULL DEFAULT false,     -- a falling register starts again from zero
+    number bigint GENERATED ALWAYS AS IDENTITY UNIQUE, -- SolarNetwork's userId
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -33,6 +34,27 @@ CREATE TABLE token (                                  -- bearer token: shown onc
     revoked_at timestamptz
 );
 CREATE INDEX token_organization ON token (organization_id);
+
+CREATE TABLE solarnetwork_token (                     -- signs requests of SolarNetwork's API
+    id text PRIMARY KEY CHECK (length(id) = 20),
+    organization_id uuid NOT NULL REFERENCES organization ON DELETE CASCADE,
+    name text NOT NULL DEFAULT '',
+    kind text NOT NULL CHECK (kind IN ('User', 'ReadNodeData')),
+    secret bytea NOT NULL,                            -- sealed: the hub signs with it, too
+    policy jsonb NOT NULL DEFAULT '{}',               -- node_ids, source_ids
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz,
+    last_used_at timestamptz,
+    revoked_at timestamptz
+);
+CREATE INDEX solarnetwork_token_organization ON solarnetwork_token (organization_id);
+
+-- Signatures of writes that were carried out, until they are too old to be sent again.
+CREATE TABLE solarnetwork_signature (
+    signature bytea PRIMARY KEY,
+    until timestamptz NOT NULL
+);
+CREATE INDEX solarnetwork_signature_until ON solarnetwork_signature (until);
 
 CREATE TABLE mqtt_credential (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -198,7 +220,9 @@ CREATE TABLE integration (
     topics text[] NOT NULL DEFAULT '{}',
     device_ids bigint[],                              -- null: every device
     stream_patterns text[],                           -- null: every stream; Ant patterns
+    objects text[],                                   -- a message for each matching channel; null: one for all
     format text,                                      -- null: the type's own
+    format_settings jsonb NOT NULL DEFAULT '{}',
     settings jsonb NOT NULL DEFAULT '{}',
     secrets bytea,                                    -- sealed
     rate_per_minute integer CHECK (rate_per_minute > 0),            -- null: no limit
@@ -213,6 +237,12 @@ CREATE TABLE integration (
     deleted_at timestamptz
 );
 CREATE INDEX integration_organization ON integration (organization_id);
+
+-- Which of its names a SolarNetwork client called an integration's type by.
+CREATE TABLE solarnetwork_hook (
+    integration_id integer PRIMARY KEY REFERENCES integration ON DELETE CASCADE,
+    service_identifier text NOT NULL
+);
 
 -- What delivery knows of an integration; written by its owner only.
 CREATE TABLE integration_state (
@@ -255,7 +285,8 @@ CREATE TABLE delivery (
     burnt integer NOT NULL DEFAULT 0,                 -- how many of those the schedule counts
     queued_at timestamptz NOT NULL DEFAULT now(),     -- its age decides when it expires
     due_at timestamptz,                               -- null: at once; else after a failed attempt
-    message_id text,                                  -- null: made of the event and the integration
+    message_id text,                                  -- null: made of the event, the integration and the part
+    part smallint,                                    -- which of the event's values alone; null: all
     PRIMARY KEY (integration_id, sequence)
 ) WITH (                                              -- rows come and go: clean up early
     autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 5000,
@@ -292,6 +323,7 @@ CREATE TABLE dead_letter (
     event_id uuid NOT NULL,
     event_created_at timestamptz NOT NULL,
     message_id text NOT NULL,
+    part smallint,                                    -- as in the queue
     attempts integer NOT NULL,
     reason text NOT NULL,
     died_at timestamptz NOT NULL DEFAULT now(),
@@ -385,6 +417,9 @@ CREATE TRIGGER tell AFTER UPDATE OF role, revoked_at, expires_at ON token
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
 CREATE TRIGGER tell_delete AFTER DELETE ON token
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
+CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE OF policy, revoked_at, expires_at
+    ON solarnetwork_token
+    FOR EACH ROW EXECUTE FUNCTION tell_config_change();
 -- Registration and sightings are frequent and change nothing that is remembered.
 CREATE TRIGGER tell AFTER UPDATE OF key, name, type, time_zone, metadata, organization_id ON device
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
@@ -414,5 +449,5 @@ BEGIN
 END $$;
 
 CREATE TRIGGER raise_version AFTER INSERT OR DELETE OR
-    UPDATE OF topics, device_ids, stream_patterns, deleted_at ON integration
+    UPDATE OF topics, device_ids, stream_patterns, objects, deleted_at ON integration
     FOR EACH STATEMENT EXECUTE FUNCTION raise_interest_version();

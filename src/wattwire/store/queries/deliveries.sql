@@ -6,7 +6,7 @@ SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off
 -- For each integration asked for: what is new in the queue after a position, and what is due again.
 -- `every` takes along what is not due yet. The event is looked up row by row, by its key.
 SELECT d.integration_id, d.sequence, d.attempts, d.burnt, d.queued_at, d.due_at, d.message_id,
-       d.event_id, d.event_created_at, e.organization_id, e.topic, e.device_id, e.stream, e.time,
+       d.event_id, d.event_created_at, d.part, e.organization_id, e.topic, e.device_id, e.stream, e.time,
        e.severity, e.data
 FROM unnest($1::int[], $2::bigint[], $3::int[], $4::int[], $5::boolean[])
      AS w(integration_id, after, fresh, due, every)
@@ -83,14 +83,15 @@ WITH gone AS (
     USING unnest($1::int[], $2::bigint[], $3::int[], $4::text[])
           AS g(integration_id, sequence, attempts, reason)
     WHERE d.integration_id = g.integration_id AND d.sequence = g.sequence
-    RETURNING d.integration_id, d.event_id, d.event_created_at, d.message_id,
+    RETURNING d.integration_id, d.event_id, d.event_created_at, d.message_id, d.part,
               greatest(g.attempts, d.attempts) AS attempts, g.reason
 ), kept AS (
-    INSERT INTO dead_letter (integration_id, event_id, event_created_at, message_id, attempts,
+    INSERT INTO dead_letter (integration_id, event_id, event_created_at, message_id, part, attempts,
                              reason, died_at)
     SELECT integration_id, event_id, event_created_at,
-           coalesce(message_id, replace(event_id::text, '-', '') || '-' || integration_id),
-           attempts, reason, $5
+           coalesce(message_id, concat_ws('-', replace(event_id::text, '-', ''), integration_id,
+                                          part)),
+           part, attempts, reason, $5
     FROM gone
 )
 INSERT INTO ledger (integration_id, dead)
@@ -135,8 +136,8 @@ ON CONFLICT (integration_id) DO UPDATE SET
 
 -- name: list_lanes
 -- What delivery needs to know of integrations; all of them, or those named.
-SELECT i.id, i.organization_id, i.type, i.name, i.format, i.settings, i.secrets, i.rate_per_minute,
-       i.max_concurrent, i.max_payload_bytes, i.outcomes, i.schedule_seconds, i.max_age_seconds,
+SELECT i.id, i.organization_id, i.type, i.name, i.format, i.format_settings, i.settings, i.secrets,
+       i.rate_per_minute, i.max_concurrent, i.max_payload_bytes, i.outcomes, i.schedule_seconds, i.max_age_seconds,
        i.enabled, i.updated_at, coalesce(s.status, 'active') AS status,
        coalesce(s.reason, '') AS reason, coalesce(s.parked, false) AS parked,
        coalesce(s.failures, 0) AS failures, s.probe_at, s.changed_at

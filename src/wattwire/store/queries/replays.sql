@@ -11,10 +11,10 @@ WITH chosen AS (
 ), gone AS (
     DELETE FROM dead_letter l USING chosen c WHERE l.id = c.id RETURNING l.*
 ), queued AS (
-    INSERT INTO delivery (integration_id, event_id, event_created_at, message_id)
-    SELECT integration_id, event_id, event_created_at,
+    INSERT INTO delivery (integration_id, event_id, event_created_at, part, message_id)
+    SELECT integration_id, event_id, event_created_at, part,
            CASE WHEN $5::text IS NULL THEN message_id
-                ELSE replace(event_id::text, '-', '') || '-' || integration_id || '-' || $5 END
+                ELSE concat_ws('-', replace(event_id::text, '-', ''), integration_id, part, $5) END
     FROM gone ORDER BY died_at, id
 ), counted AS (
     INSERT INTO ledger (integration_id, dead)
@@ -51,7 +51,9 @@ SELECT count(*) FROM gone
 
 -- name: list_range
 -- Events of an organization recorded in [start, end), after a position.
-SELECT id, created_at, topic, device_id, stream FROM event
+-- Those of the topic $7 come with their data.
+SELECT id, created_at, topic, device_id, stream, CASE WHEN topic = $7::text THEN data END AS data
+FROM event
 WHERE organization_id = $1 AND created_at >= $2 AND created_at < $3
   AND (created_at, id) > ($4, $5::uuid)
 ORDER BY created_at, id LIMIT $6
@@ -59,12 +61,13 @@ ORDER BY created_at, id LIMIT $6
 -- name: queue_events
 -- Counts them as matched once more: each row of the queue has its place in the sum.
 WITH given AS (
-    SELECT * FROM unnest($2::uuid[], $3::timestamptz[]) WITH ORDINALITY AS g(id, created_at, place)
+    SELECT * FROM unnest($2::uuid[], $3::timestamptz[], $4::smallint[]) WITH ORDINALITY
+                  AS g(id, created_at, part, place)
 ), queued AS (
-    INSERT INTO delivery (integration_id, event_id, event_created_at, message_id)
-    SELECT $1, id, created_at,
-           CASE WHEN $4::text IS NULL THEN NULL
-                ELSE replace(id::text, '-', '') || '-' || $1::int || '-' || $4 END
+    INSERT INTO delivery (integration_id, event_id, event_created_at, part, message_id)
+    SELECT $1, id, created_at, part,
+           CASE WHEN $5::text IS NULL THEN NULL
+                ELSE concat_ws('-', replace(id::text, '-', ''), $1::int, part, $5) END
     FROM given ORDER BY place
     RETURNING 1
 )

@@ -1,0 +1,1 @@
+"""The configuration of an organization as one document: exported, compared, applied."""
