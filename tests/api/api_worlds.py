@@ -42,6 +42,7 @@ BODIES = {
     "create_user": {"email": "new@example.com", "role": "viewer", "password": "correct horse b"},
     "update_user": {"name": "Changed"},
     "create_token": {"role": "viewer", "name": "new"},
+    "create_solarnetwork_token": {"kind": "ReadNodeData", "name": "new"},
     "create_session": {"email": "nobody@example.com", "password": "wrong wrong wrong"},
     "create_device": {"key": "new-device"},
     "update_device": {"name": "Changed"},
@@ -99,6 +100,8 @@ class World:
     def request(self, route):
         """Return (method, path with query, arguments) of an operation on this world."""
         ids = {name: self.ids[thing] for name, thing in PATH_IDS.items() if thing in self.ids}
+        if "/solarnetwork-tokens/" in route.path:
+            ids["token_id"] = self.ids["solarnetwork_token"]
         path = route.path.format(**ids)
         query = QUERIES.get(route.name)
         arguments = {}
@@ -182,6 +185,11 @@ async def make_world(pool, organization_id, mark):
         )
         event = await _make_event(db, organization_id, mark, stream.device_id)
         ids["dead_letter"] = await _make_ledger(db, organization_id, integration.id, event, mark)
+        ids["solarnetwork_token"] = await db.fetchval(
+            "INSERT INTO solarnetwork_token (id, organization_id, name, kind, secret, policy)"
+            " VALUES ($1, $2, $3, 'User', 'sealed', '{}') RETURNING id",
+            f"{hash(mark) % 10**20:020}", organization_id, mark,
+        )  # fmt: skip
         await audit.record(db, organization_id, actor=mark, action="test.made", object=1)
     ids |= {
         "user": account.id,

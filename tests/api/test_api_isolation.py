@@ -16,6 +16,7 @@ TABLES = {
     "organization": "id = $1",
     "account": "organization_id = $1",
     "token": "organization_id = $1",
+    "solarnetwork_token": "organization_id = $1",
     "mqtt_credential": "organization_id = $1",
     "source": "organization_id = $1",
     "device": "organization_id = $1",
@@ -141,7 +142,7 @@ async def test_no_route_is_open_to_strangers(bench, organization_id, header):
 
 
 #: What the table must say, told in another way: who may what, by method and address.
-OWNERS = ("/api/v1/users", "/api/v1/tokens", "/api/v1/audit")
+OWNERS = ("/api/v1/users", "/api/v1/tokens", "/api/v1/audit", "/api/v1/solarnetwork-tokens")
 OWNERS_CHANGE = ("/api/v1/organization", "/api/v1/configuration")
 CONFIDENTIAL = ("/api/v1/mqtt-credentials", "/api/v1/sources", "/api/v1/configuration")
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import io
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -94,7 +95,8 @@ class SolarNetworkClient:
 
         async with self._bench.session.request(
             method, URL(self._bench.url + target, encoded=True), headers=headers,
-            data=body or None, skip_auto_headers=["Content-Type", "User-Agent", "Accept"],
+            data=io.BytesIO(body) if body else None,
+            skip_auto_headers=["Content-Type", "User-Agent", "Accept"],
         ) as response:  # fmt: skip
             return Answer(response.status, response.headers, await response.read())
 

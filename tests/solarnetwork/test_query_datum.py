@@ -122,6 +122,23 @@ async def test_days_weeks_months_and_years_are_the_nodes_own(
     assert found[0]["wattHours"] == rise
 
 
+async def test_a_week_begins_on_the_nodes_monday(world, client):
+    """In Auckland's summer Monday begins on Sunday at 11 o'clock UTC."""
+    monday = datetime(2020, 1, 5, 11, tzinfo=UTC)
+    rows = [(monday + timedelta(hours=h), {"watts": float(h)}) for h in (-2, 1, 2)]
+    node, _ = await world.store(rows, zone="Pacific/Auckland")
+    await world.compute()
+
+    found = await client.results(
+        nodeId=node, aggregation="Week", startDate="2019-12-01", endDate="2020-02-01"
+    )
+
+    assert [(f["created"], f["watts"]) for f in found] == [
+        ("2019-12-29 11:00:00Z", -2),
+        ("2020-01-05 11:00:00Z", 1.5),
+    ]
+
+
 async def test_an_interval_of_energy_adds_up(world, client):
     """A channel of energy by intervals is a register to SolarNetwork: its aggregate is its sum."""
     rows = [(at(15 * i), {"energy": 0.1}) for i in range(3)]

@@ -152,19 +152,21 @@ async def test_a_fall_is_a_reset_where_the_stream_says_so(world, client):
 
 
 async def test_aggregates_of_readings_are_the_hubs_rollups(world, client):
-    """By hours and days: the reading difference, not the clock difference, with start and end."""
-    rows = [(at(20 * i - 10), {"watts": float(i), "wattHours": 10.0 * i}) for i in range(8)]
+    """Vector 03 of the contract: meters rose by 20, by the clock it was 19.5."""
+    rows = [
+        (at(minutes), {"watts": (11 + i) / 10, "wattHours": 100.0 + 5 * i})
+        for i, minutes in enumerate((-1, 9, 19, 29, 39))
+    ]
     node, _ = await world.store(rows, kinds=KINDS)
     await world.compute()
 
     answer = await client.reading("Difference", nodeId=node, aggregation="Hour", **HOUR)
-    clock = await client.results(nodeId=node, aggregation="Hour", **HOUR)
+    (clock,) = await client.results(nodeId=node, aggregation="Hour", **HOUR)
 
     found = await one(answer)
-    assert figures(found) == (30, 0, 30)
-    assert (found["watts"], found["watts_min"], found["watts_max"]) == (2, 1, 3)
-    assert clock[0]["wattHours"] == 30
-    assert "wattHours_start" not in clock[0]
+    assert figures(found) == (20, 100, 120)
+    assert (found["watts"], found["watts_min"], found["watts_max"]) == (1.35, 1.2, 1.5)
+    assert figures(clock) == (19.5, None, None)
 
 
 async def test_local_dates_are_those_of_the_node(world, client):

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ from solarnetwork_bench import BASE, make_client
 
 from wattwire.integrations import TYPES
 from wattwire.solarnetwork import queues
+from wattwire.solarnetwork.hooks import created_text
 from wattwire.solarnetwork.masks import mask, stays
 from wattwire.solarnetwork.services import SQS, SQS_TODAY, services_of
 from wattwire.solarnetwork.specifiers import leaves_of
@@ -121,9 +123,16 @@ async def test_a_hook_is_answered_as_the_seed_shows(user, bench):
     number = await bench.pool.fetchval("SELECT number FROM organization")
     created = shown.pop("created")
     assert {"id": made.data["id"], "userId": number, **SEED} == shown
-    assert created.endswith("Z")
-    assert created[10] == " "
-    assert not created.endswith("0Z")
+    assert created_text(datetime.fromisoformat(created)) == created
+
+
+@pytest.mark.parametrize(
+    ("microsecond", "text"),
+    [(0, "2020-06-16 03:04:04Z"), (829_320, "2020-06-16 03:04:04.82932Z")],
+)
+def test_a_fraction_is_shown_only_where_there_is_one(microsecond, text):
+    """As many digits as it needs."""
+    assert text == created_text(datetime(2020, 6, 16, 3, 4, 4, microsecond, tzinfo=UTC))
 
 
 async def test_nulls_are_left_out(user):

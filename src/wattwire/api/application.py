@@ -58,9 +58,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     events.router,
     organization.router,
     configuration.router,
+    solarnetwork_tokens.router,
     users.router,
     tokens.router,
-    solarnetwork_tokens.router,
     health.router,
     docs_page.router,
 )

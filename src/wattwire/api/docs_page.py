@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from html import escape
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
+
+from wattwire.solarnetwork import query_examples
 
 router = APIRouter(tags=["health"])
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -25,17 +28,34 @@ td, th { text-align: left; padding: .15rem .8rem .15rem 0; vertical-align: top }
 @router.get("/api/docs", include_in_schema=False)
 async def get_docs(request: Request) -> HTMLResponse:
     """Show every operation with its parameters and examples."""
-    page = "".join(_page(request.app.openapi()))
+    return _answer(_page(request.app.openapi()))
+
+
+async def get_solarquery_docs(_: Request) -> HTMLResponse:
+    """Show the calls of SolarQuery and SolarIn, by commands that can be run."""
+    return _answer(chain(_head("SolarQuery and SolarIn"), query_examples.body()))
+
+
+# Not an operation of the API, so none of its routes: nothing to describe, nothing to permit.
+router.add_route("/api/docs/solarquery", get_solarquery_docs, include_in_schema=False)
+
+
+def _answer(page: Iterator[str]) -> HTMLResponse:
     policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+    return HTMLResponse("".join(page), headers={"Content-Security-Policy": policy})
+
+
+def _head(title: str) -> Iterator[str]:
+    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+    yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
 
 
 def _page(document: dict[str, Any]) -> Iterator[str]:
     title = f"{document['info']['title']} API"
-    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-    yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
+    yield from _head(title)
     yield f"<h1>{escape(title)}</h1><p>{escape(document['info']['description'])}</p>"
-    yield '<p>For programs: <a href="/api/openapi.json">openapi.json</a>.</p>'
+    yield '<p>For programs: <a href="/api/openapi.json">openapi.json</a>. For clients of '
+    yield 'SolarNetwork: <a href="/api/docs/solarquery">SolarQuery and SolarIn</a>.</p>'
     for tag in document["tags"]:
         yield f"<h2>{escape(tag['name'])}</h2><p>{escape(tag['description'])}</p>"
         yield from _operations(document, tag["name"])

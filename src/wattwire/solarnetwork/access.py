@@ -13,7 +13,7 @@ import secrets
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID
@@ -71,6 +71,16 @@ class _Remembered:
     who: Signed | None
     until: float
     touched: float = 0.0
+    keys: dict[date, bytes] = field(default_factory=dict, repr=False)
+
+    def key(self, day: date) -> bytes:
+        """Return the key of a day; few are kept, for anybody may name any day."""
+        found = self.keys.get(day)
+        if found is None:
+            found = snws2.signing_key(self.secret, day)
+            if len(self.keys) < snws2.KEY_DAYS:
+                self.keys[day] = found
+        return found
 
 
 class Access:
@@ -119,7 +129,7 @@ class Access:
         snws2.check_digest(received)
         entry = await self._find(authorization.token_id)
         texts = snws2.candidates(authorization, received, at, self._hosts(request, received))
-        keys = (snws2.signing_key(entry.secret, day) for day in snws2.days_of(at))
+        keys = map(entry.key, snws2.days_of(at))
         if not snws2.fits(authorization.signature, keys, texts) or entry.who is None:
             raise snws2.BadCredentialsError(BAD_CREDENTIALS)
         _check_standing(entry.who, at)
@@ -227,7 +237,8 @@ def _is_within(request: Request, networks: tuple[Network, ...]) -> bool:
         address = ip_address(request.client.host if request.client else "")
     except ValueError:
         return False
-    return any(address in network for network in networks)
+    plain = getattr(address, "ipv4_mapped", None) or address  # as a socket of both kinds tells it
+    return any(plain in network for network in networks)
 
 
 def _last(received: snws2.Request, name: str) -> str:

@@ -31,12 +31,12 @@ def ends(
 
 
 def _begin(entries: Sequence[Entry], date: int, asked: ReadingQuery) -> Entry | None:
-    """Return the last value at or before a date; of a reset at the very date, what it began with."""
+    """Return the last value at or before a date; of a reset at the date, what it began with."""
     return _near(entries, bisect_left(entries, (date, START + 1)) - 1, date, asked)
 
 
 def _finish(entries: Sequence[Entry], date: int, asked: ReadingQuery) -> Entry | None:
-    """Return the last value at or before a date; of a reset at the very date, what it ended at."""
+    """Return the last value at or before a date; of a reset at the date, what it ended at."""
     return _near(entries, bisect_left(entries, (date, START)) - 1, date, asked)
 
 

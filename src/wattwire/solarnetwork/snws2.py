@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -195,6 +195,8 @@ def parameters_of(request: Request) -> list[tuple[str, str]]:
     text = request.query
     if is_form(request):
         text = "&".join(filter(None, (text, request.body.decode("utf-8", "replace"))))
+    if not text:
+        return []
     try:
         return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
@@ -255,10 +257,10 @@ def sign(key: bytes, text: str) -> str:
     return hmac.digest(key, text.encode(), "sha256").hex()
 
 
-def days_of(at: datetime) -> list[date]:
+def days_of(at: datetime) -> Iterator[date]:
     """Return the days whose keys may sign a request of this date, the newest first."""
     newest = at.date()
-    return [newest - timedelta(days=n) for n in range(min(KEY_DAYS, newest.toordinal()))]
+    return (newest - timedelta(days=n) for n in range(min(KEY_DAYS, newest.toordinal())))
 
 
 def candidates(
