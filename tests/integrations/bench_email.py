@@ -87,3 +87,34 @@ def email_bench(mail_server, mail_authority):
         speaks_http=False,
         apart=by_itself,
     )
+
+
+@pytest.fixture
+def mail_settings(mail_server):
+    """A maker of settings for the mail server of the test."""
+
+    def made(**more):
+        given = {
+            "host": "127.0.0.1",
+            "port": mail_server.port,
+            "username": USER,
+            "password": PASSWORD,
+            "from_address": "hub@example.com",
+            "to": ["ops@example.com"],
+            "timeout_seconds": 5,
+        }
+        return TYPES["email"].settings(**{**given, **more})
+
+    return made
+
+
+@pytest.fixture
+def trusting(mail_authority):
+    """Loopback may be reached, and the tests' authority is trusted."""
+    return replace(LOCAL, tls=client_context(mail_authority))
+
+
+@pytest.fixture
+def bench_faults(email_bench):
+    """The fake, and settings that aim at it."""
+    return email_bench.faults, email_bench.aimed_at

@@ -15,7 +15,14 @@ from bench_aws_s3 import aws_s3_bench, bucket
 from bench_aws_sns import aws_sns_bench, topic
 from bench_aws_sqs import aws_sqs_bench
 from bench_azure_iot import azure_iot_bench, iot_hub
-from bench_email import email_bench, mail_authority, mail_server
+from bench_email import (
+    bench_faults,
+    email_bench,
+    mail_authority,
+    mail_server,
+    mail_settings,
+    trusting,
+)
 from bench_gcp_pubsub import authority, gcp_pubsub_bench, google_surroundings, pubsub
 from bench_golioth import golioth, golioth_bench
 from bench_google_iot import google_iot_bench
@@ -42,6 +49,7 @@ __all__ = [
     "aws_sns_bench",
     "aws_sqs_bench",
     "azure_iot_bench",
+    "bench_faults",
     "broker",
     "bucket",
     "bus",
@@ -58,6 +66,7 @@ __all__ = [
     "iot_hub",
     "mail_authority",
     "mail_server",
+    "mail_settings",
     "mqtt_bench",
     "mqtt_broker",
     "onlooker",
@@ -66,6 +75,7 @@ __all__ = [
     "start_broker",
     "stream",
     "topic",
+    "trusting",
     "version_two",
     "webhook_bench",
 ]

@@ -22,11 +22,14 @@ def seconds_to_linger(ready: Sequence[Item], plan: Plan, enough: int, now: datet
     """
     if not plan.linger_seconds:
         return 0.0
-    company = sum(1 for _ in _company(ready, plan))
-    is_full = company >= min(plan.limits.max_messages, enough) or count_next(ready, plan) < company
-    if is_full or company < len(ready):
+    first, last = (
+        _period(item.row.queued_at, plan.linger_seconds) for item in (ready[0], ready[-1])
+    )
+    if first != last or len(ready) >= min(plan.limits.max_messages, enough):
         return 0.0
-    return _seconds_left(ready[0].row.queued_at, plan.linger_seconds, now)
+    left = _seconds_left(first, plan.linger_seconds, now)
+    # Only what still has time is worth adding up.
+    return 0.0 if left <= 0 or count_next(ready, plan) < len(ready) else left
 
 
 def _company(ready: Sequence[Item], plan: Plan) -> Iterable[Item]:
@@ -56,7 +59,6 @@ def _period(queued_at: datetime, linger_seconds: float) -> int:
     return (queued_at - EPOCH) // timedelta(seconds=linger_seconds)
 
 
-def _seconds_left(queued_at: datetime, linger_seconds: float, now: datetime) -> float:
-    period = timedelta(seconds=linger_seconds)
-    over = EPOCH + (_period(queued_at, linger_seconds) + 1) * period
+def _seconds_left(period: int, linger_seconds: float, now: datetime) -> float:
+    over = EPOCH + (period + 1) * timedelta(seconds=linger_seconds)
     return (over - now).total_seconds()

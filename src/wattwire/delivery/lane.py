@@ -280,7 +280,9 @@ class Lane:
             else:
                 claimed = self.window.take(rows, want, now, next_due)
                 self._ready.extend(self._prepare(plan, claimed, now))
-                if plan.together:  # what goes again is in its old place, to be cut as before
+                if (
+                    plan.together and want.due
+                ):  # what goes again is in its old place, to be cut as before
                     self._ready = deque(sorted(self._ready, key=lambda item: item.row.sequence))
         self.pump()
 

@@ -149,8 +149,8 @@ class InfluxDb:
 
     async def deliver(self, batch: Sequence[Message]) -> Outcomes:
         """Write the batch at once, and in parts when the server refuses some of it."""
-        for message in batch:
-            self._check_precision(message)
+        for content_type in {message.content_type for message in batch}:
+            self._check_precision(content_type)
         empty = {m.id: Rejected("there is no line in it") for m in batch if not m.body.strip()}
         rest = [message for message in batch if message.id not in empty]
         if not rest:
@@ -162,9 +162,9 @@ class InfluxDb:
         """Write the probe as an ordinary message."""
         return (await self.deliver([probe]))[probe.id]
 
-    def _check_precision(self, message: Message) -> None:
+    def _check_precision(self, content_type: str) -> None:
         """Refuse lines of another unit: their readings would be stored in another century."""
-        _, _, said = message.content_type.partition("; precision=")
+        _, _, said = content_type.partition("; precision=")
         if said not in {"", self.settings.precision}:
             raise ConfigurationError(
                 f"The lines are written with the precision {said}, and the settings say "

@@ -134,10 +134,6 @@ class Session:
         self.window[number] = message
         return number
 
-    def has_room(self) -> bool:
-        """Tell whether another QoS 1 message may be sent."""
-        return len(self.window) < self._max_window
-
     def acknowledge(self, packet_id: int) -> bool:
         """Take a PUBACK; tell whether it was for a message in the window."""
         return self.window.pop(packet_id, None) is not None
