@@ -68,7 +68,8 @@ async def run(options):
         print(f"  ({time.perf_counter() - started:.0f} s)", flush=True)
         write(rows, options.out, facts)
     print(f"\nkept in {options.out}")
-    return 1 if any(row.figure.name == "failed" for row in rows) else 0
+    figures = [figure for row in rows for figure in (row.figure, *row.yardsticks)]
+    return 1 if any(figure.name.startswith("failed") for figure in figures) else 0
 
 
 def main():

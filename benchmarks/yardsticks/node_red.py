@@ -84,5 +84,9 @@ async def _node_red(mqtt_port, sink):
         yield process
     finally:
         process.terminate()
-        await asyncio.to_thread(process.wait, 20)
+        try:
+            await asyncio.to_thread(process.wait, 20)
+        except subprocess.TimeoutExpired:  # it has been measured: how it ends matters to nobody
+            process.kill()
+            process.wait()
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,8 +1,9 @@
 """Messages that travel together: they wait for each other, fail together and go again together."""
 
 import pytest
+from delivery_story import Receiver
 
-from wattwire.integrations.contract import Delivered, Limits, Retry
+from wattwire.integrations.contract import Delivered, Limits, Rejected, Retry
 
 LINGER = 3600.0
 
@@ -92,3 +93,40 @@ async def test_a_digest_counts_as_one_call(story):
     assert 300 == (await story.counters(one)).delivered
     assert max(batches(story)) == 50
     assert len(batches(story)) <= 9
+
+
+class Digests(Receiver):
+    """Takes a batch as one thing: it is refused whole when one of `bad` is in it."""
+
+    bad = None  #: the eighth and the thirty-fourth of the first batch
+
+    async def deliver(self, batch):
+        self.batches.append([message.id for message in batch])
+        self.bad = self.bad or {batch[7].id, batch[33].id}
+        if self.bad & {message.id for message in batch}:
+            return dict.fromkeys((m.id for m in batch), Rejected("too odd", status=552))
+        self.taken += [message.id for message in batch]
+        return {message.id: Delivered("taken") for message in batch}
+
+
+async def test_one_that_is_refused_does_not_take_its_digest_with_it(story):
+    """Of fifty sent as one, two are to blame: parts are halved until only these are left."""
+    one = await story.integrate(rate_per_minute=6000, max_concurrent=1)
+    receiver = story.receivers["one"] = Digests()
+    kinds = {
+        "scripted": story.receivers.kind(limits=Limits(50, 1_000_000), folds=True, schedule=(0.0,))
+    }
+    await story.cause(50, one)
+    async with story.working(types=kinds):
+        await story.pass_time(30)
+        await story.cause(3, one)  # later ones travel as one again
+        await story.pass_time(5)
+
+    counters = await story.counters(one)
+    assert (51, 2) == (counters.delivered, counters.dead)
+    assert receiver.bad == {letter["message_id"] for letter in await story.letters(one)}
+    assert 50 == len(receiver.batches[0])
+    assert len(receiver.batches) <= 1 + 2 * 2 * 6 + 1
+    assert 3 == len(receiver.batches[-1])
+    reasons = {row["reason"] for row in await story.attempts(one) if row["number"] == 1}
+    assert "refused as one of 50: too odd" in reasons

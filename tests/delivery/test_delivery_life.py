@@ -63,7 +63,7 @@ async def test_the_death_of_a_part_is_noticed(story):
     """A fault of ours in one part ends run() with an error, for the supervisor to see."""
 
     class BrokenLeases:
-        async def acquire(self, names):
+        async def join(self, company):
             raise ZeroDivisionError
 
         def held(self, name):
@@ -123,6 +123,47 @@ async def test_another_worker_takes_over(story):
         await second.stop(1)
 
     assert 3 == (await story.counters(one)).delivered
+
+
+async def test_a_new_worker_gets_its_share(story):
+    """With the real leases: each has half soon, a call under way ends first, none is made twice."""
+    ids = [await story.integrate(f"receiver-{number}") for number in range(4)]
+    for number in range(4):
+        story.receivers[f"receiver-{number}"].gate = asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        first = await _worker(story, stack, "first")
+        await story.cause(1, *ids, wake=False)
+        await story.until(lambda: sum(lane.calls for lane in first.lanes.values()) == 4)
+        second = await _worker(story, stack, "second")
+        await story.until(lambda: sum(lane.retired for lane in first.lanes.values()) == 2)
+        assert {} == second.lanes  # the calls of the first are not over
+
+        for number in range(4):
+            story.receivers[f"receiver-{number}"].gate.set()
+        await story.until(lambda: len(first.lanes) == len(second.lanes) == 2)
+        await story.cause(3, *ids, wake=False)
+        await story.until(
+            lambda: all(len(story.receivers[f"receiver-{n}"].taken) == 4 for n in range(4))
+        )
+        assert set(ids) == first.lanes.keys() | second.lanes.keys()
+        await first.stop(1)
+        await second.stop(1)
+
+    assert [4] * 4 == [(await story.counters(one)).delivered for one in ids]
+
+
+async def _worker(story, stack, name):
+    """Run one more worker, with leases of its own."""
+    leases = Leases(story.pool, name)
+    worker = DeliveryWorker(
+        story.pool, leases, PlainSealer(), {"scripted": story.receivers.kind()},
+        emit=story.emit, clock=SystemClock(), poll_seconds=0.1, lease_seconds=0.2,
+    )  # fmt: skip
+    stack.push_async_callback(leases.release_all)
+    tasks = [asyncio.create_task(leases.run()), asyncio.create_task(worker.run())]
+    stack.push_async_callback(_end, tasks)
+    await story.until(lambda: worker.ready)
+    return worker
 
 
 async def _end(tasks):

@@ -68,6 +68,43 @@ async def test_many_at_once_give_each_to_one(pool):
     assert sorted(names) == sorted(name for one in taken for name in one)
 
 
+async def test_no_more_than_asked_for_are_taken(pool):
+    """Owners who ask for a part each of the same names get different ones, until none is left."""
+    names = [f"n{i}" for i in range(9)]
+    a, b = Leases(pool, "a", LONG), Leases(pool, "b", LONG)
+
+    assert 4 == len(await a.acquire(names, 4))
+    assert set() == await a.acquire(sorted(set(names) - a.names()), 0)
+    assert 5 == len(await b.acquire(names, 9))
+    assert set(names) == a.names() | b.names()
+
+
+async def test_who_joined_is_counted_until_it_is_gone(pool):
+    """Everyone is counted once, in its own company alone; who let go or expired is not."""
+    a, b, c = (Leases(pool, name, LONG) for name in "abc")
+    assert 1 == await a.join("delivery")
+    assert 2 == await b.join("delivery")
+    assert 2 == await a.join("delivery")
+    assert 1 == await c.join("pipeline")
+
+    await b.release_all()
+    assert 1 == await a.join("delivery")
+    assert 2 == await c.join("delivery")
+    await expire(pool, "delivery@c")
+    assert 1 == await a.join("delivery")
+
+
+async def test_those_who_ended_long_ago_are_forgotten(pool):
+    """A company leaves no row for each process that ever ran; other leases keep theirs."""
+    a = Leases(pool, "a", LONG)
+    await a.acquire(["delivery@old", "delivery-7"])
+    await pool.execute("UPDATE lease SET expires_at = now() - interval '2 days'")
+    await a.join("delivery")
+
+    rows = await pool.fetch("SELECT name FROM lease")
+    assert {"delivery@a", "delivery-7"} == {row["name"] for row in rows}
+
+
 async def test_the_epoch_rises_with_each_owner(pool):
     """Taking one's own again keeps the epoch, a new owner raises it, and it never goes back."""
     a, b = Leases(pool, "a", LONG), Leases(pool, "b", LONG)

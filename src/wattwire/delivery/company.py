@@ -1,8 +1,10 @@
 """Which of the waiting messages travel together, and how long they wait for each other. Pure."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
+from typing import Final
 
 from wattwire.delivery.batcher import count_fitting
 from wattwire.delivery.items import Item
@@ -10,9 +12,39 @@ from wattwire.delivery.plan import Plan
 from wattwire.model import EPOCH
 
 
-def count_next(ready: Sequence[Item], plan: Plan) -> int:
+class Refusals:
+    """Messages that were refused as one: in how small parts they travel, until one is to blame.
+
+    Kept in memory: after a restart they begin as one again.
+    """
+
+    def __init__(self) -> None:
+        self._largest: dict[int, int] = {}
+
+    def split(self, refused: AbstractSet[int]) -> None:
+        """Hear that these sequences were refused together: the next parts are half as large."""
+        self._largest |= dict.fromkeys(refused, max(1, len(refused) // 2))
+
+    def forget(self, sequences: Iterable[int]) -> None:
+        """Hear that these are settled."""
+        for sequence in sequences:
+            self._largest.pop(sequence, None)
+
+    def part_of(self, ready: Iterable[Item], first: Item) -> Iterable[Item]:
+        """Return which of the first messages may travel as one with the first of all."""
+        largest = self._largest.get(first.row.sequence)
+        alike = takewhile(lambda item: self._largest.get(item.row.sequence) == largest, ready)
+        return islice(alike, largest)
+
+
+#: Nobody was refused.
+NO_REFUSALS: Final = Refusals()
+
+
+def count_next(ready: Sequence[Item], plan: Plan, refusals: Refusals = NO_REFUSALS) -> int:
     """Return how many of the waiting messages, at least one, the next batch takes."""
-    return count_fitting((item.message for item in _company(ready, plan)), plan.limits)
+    company = refusals.part_of(_company(ready, plan), ready[0])
+    return count_fitting((item.message for item in company), plan.limits)
 
 
 def seconds_to_linger(ready: Sequence[Item], plan: Plan, enough: int, now: datetime) -> float:

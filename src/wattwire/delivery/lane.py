@@ -20,7 +20,7 @@ import structlog
 
 from wattwire.delivery.breaker import Phase, emptied
 from wattwire.delivery.clock import Timer
-from wattwire.delivery.company import count_next, seconds_to_linger
+from wattwire.delivery.company import Refusals, count_next, seconds_to_linger
 from wattwire.delivery.engine import Engine
 from wattwire.delivery.items import Item, expired, item_of
 from wattwire.delivery.link import Link
@@ -62,6 +62,7 @@ class Lane:
         self.standing = CALM
         self.window = Window()
         self.max_age = FOR_EVER
+        self.retired = False  #: nothing more is started: another worker will own it
         self._engine = engine
         self._link: Link | None = None
         self._closed = False
@@ -69,6 +70,7 @@ class Lane:
         self._asking = False
         self._mean_bytes = FIRST_GUESS_BYTES
         self._pace = Pace()
+        self._refusals = Refusals()
         self.calls = 0  #: under way, or answered and not yet written down
         self._in_flight = 0
         self._probes = 0
@@ -168,7 +170,8 @@ class Lane:
 
     @property
     def _may_work(self) -> bool:
-        return not (self._closed or self._engine.stopping) and self._engine.owns(self)
+        still = self._closed or self.retired or self._engine.stopping
+        return not still and self._engine.owns(self)
 
     def _look_after(self, now: datetime) -> None:
         """Ask for a message to probe with, when it is time and no other call is under way."""
@@ -178,7 +181,8 @@ class Lane:
 
     def _send(self, plan: Plan, now: datetime) -> None:
         while self._ready and self._may_start(plan, now) and self._lingering(plan, now) <= 0:
-            count = min(count_next(self._ready, plan), self._pace.largest or MOST_READY)
+            count = count_next(self._ready, plan, self._refusals)
+            count = min(count, self._pace.largest or MOST_READY)
             self._start(plan, [self._ready.popleft() for _ in range(count)], probe=False)
         if len(self._ready) >= self._plenty(plan):
             return
@@ -280,9 +284,7 @@ class Lane:
             else:
                 claimed = self.window.take(rows, want, now, next_due)
                 self._ready.extend(self._prepare(plan, claimed, now))
-                if (
-                    plan.together and want.due
-                ):  # what goes again is in its old place, to be cut as before
+                if plan.together and want.due:  # what goes again is cut as before, in its old place
                     self._ready = deque(sorted(self._ready, key=lambda item: item.row.sequence))
         self.pump()
 
@@ -357,6 +359,8 @@ class Lane:
             self._drop_ready()
         if done.standing.breaker.phase is not Phase.OPEN:
             self._probes = 0
+        self._refusals.forget(item.row.sequence for item in call.items)
+        self._refusals.split(done.split)
         settlement = self._settlement(
             now,
             delivered=done.delivered,

@@ -1,6 +1,8 @@
 """What an answered call does to its messages and to what is known of the receiver. Pure."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -75,6 +77,7 @@ class Conclusion(NamedTuple):
     again: Sequence[Again] = ()
     refunds: Sequence[tuple[int, int]] = ()
     state: StateChange | None = None
+    split: AbstractSet[int] = frozenset()  #: refused as one: they go again in smaller parts
 
 
 def conclude(
@@ -87,7 +90,8 @@ def conclude(
 ) -> Conclusion:
     """Return what a call means for its messages and for its integration."""
     judged = list(_judged(plan, call))
-    attempts = [_attempt(plan, call, j) for j in judged]
+    split = _refused_together(judged) if plan.kind.folds else frozenset()
+    attempts = [_attempt(plan, call, j, split) for j in judged]
     if before is CALM and all(j.verdict is Verdict.OK for j in judged):
         return Conclusion(CALM, [item.row.sequence for item in call.items], attempts)
     signal = _signal(judged)
@@ -95,7 +99,10 @@ def conclude(
     if plan.together:
         jitter = random()
         random = lambda: jitter  # noqa: E731 - what failed as one goes again as one
-    fates = [_fate(plan, j, after, now, random) for j in judged]
+    fates = [
+        _again_in_parts(j) if j.item.row.sequence in split else _fate(plan, j, after, now, random)
+        for j in judged
+    ]
     opening = after.breaker.phase is Phase.OPEN and before.breaker.phase is not Phase.OPEN
     mine = {item.row.sequence for item in call.items}
     return Conclusion(
@@ -106,7 +113,15 @@ def conclude(
         refunds=[pair for pair in after.run.items() if pair[0] not in mine] if opening else [],
         attempts=attempts,
         state=_state_change(judged, signal, before, after),
+        split=split,
     )
+
+
+def _refused_together(judged: Sequence[Judged]) -> AbstractSet[int]:
+    """Return the sequences that were refused as one: one refusal that is several messages'."""
+    refused = [j for j in judged if j.verdict is Verdict.REJECT]
+    times = Counter(id(j.outcome) for j in refused)
+    return frozenset(j.item.row.sequence for j in refused if times[id(j.outcome)] > 1)
 
 
 def _judged(plan: Plan, call: Call) -> Iterator[Judged]:
@@ -206,6 +221,12 @@ def _wish(judged: Sequence[Judged]) -> timedelta:
     return max((wish_of(j.outcome) for j in judged), default=timedelta(0))
 
 
+def _again_in_parts(judged: Judged) -> Again:
+    """One of those refused as one is to blame; it costs the others no attempt."""
+    row = judged.item.row
+    return Again(row.sequence, row.attempts + 1, row.burnt, None)
+
+
 def _fate(
     plan: Plan, judged: Judged, after: Standing, now: datetime, random: Callable[[], float]
 ) -> int | Dead | Again:
@@ -237,9 +258,10 @@ def reason_of(outcome: Outcome) -> str:
 _WORDS: Final = {Verdict.OK: "delivered", Verdict.REJECT: "rejected"}
 
 
-def _attempt(plan: Plan, call: Call, judged: Judged) -> AttemptRow:
+def _attempt(plan: Plan, call: Call, judged: Judged, split: AbstractSet[int]) -> AttemptRow:
     row, message, outcome = judged.item.row, judged.item.message, judged.outcome
     taken = isinstance(outcome, Delivered)
+    together = f"refused as one of {len(split)}: " if row.sequence in split else ""
     return attempt_row(
         integration_id=plan.id,
         organization_id=plan.organization_id,
@@ -251,8 +273,8 @@ def _attempt(plan: Plan, call: Call, judged: Judged) -> AttemptRow:
         number=row.attempts + 1,
         started_at=call.started_at,
         duration_ms=call.duration_ms,
-        outcome=_WORDS.get(judged.verdict, "retry"),
-        reason="" if taken and judged.verdict is Verdict.OK else reason_of(outcome),
+        outcome="retry" if together else _WORDS.get(judged.verdict, "retry"),
+        reason="" if taken and judged.verdict is Verdict.OK else together + reason_of(outcome),
         receipt=outcome.receipt if isinstance(outcome, Delivered) else "",
         address=plan.address,
         probe=call.probe,

@@ -26,6 +26,10 @@ from wattwire.store.sealing import Sealer
 
 #: How often free leases are asked for, so that what another process left is taken over in time.
 LEASE_SECONDS: Final = 2.0
+#: How often one that hands integrations over looks whether their calls have ended.
+HANDOVER_SECONDS: Final = 0.2
+#: What workers that share integrations call themselves.
+COMPANY: Final = "delivery-worker"
 #: How often the queues are looked at for rows of which nobody told.
 POLL_SECONDS: Final = 0.5
 
@@ -35,8 +39,14 @@ log = structlog.get_logger()
 class Leases(Protocol):
     """Who owns what, agreed between processes."""
 
-    async def acquire(self, names: Sequence[str]) -> set[str]:
-        """Take what is free of these names; return all of them that this process holds."""
+    async def acquire(self, names: Sequence[str], most: int | None = None) -> set[str]:
+        """Take what is free of these names, at most so many; return those that are ours now."""
+
+    async def release(self, names: Iterable[str]) -> None:
+        """Let others have these leases at once."""
+
+    async def join(self, company: str) -> int:
+        """Be one of those who share some work; return how many they are, us included."""
 
     def held(self, name: str) -> int | None:
         """Return the epoch of a lease that this process holds, else None."""
@@ -224,7 +234,9 @@ class DeliveryWorker:
                 self._everything_changed |= everything
             finally:
                 self._refreshing = False
-            timer = self.clock.call_later(self._lease_seconds, self._look.set)
+            retiring = any(lane.retired for lane in self.lanes.values())
+            seconds = HANDOVER_SECONDS if retiring else self._lease_seconds
+            timer = self.clock.call_later(seconds, self._look.set)
             await self._look.wait()
             self._look.clear()
             timer.cancel()
@@ -234,17 +246,35 @@ class DeliveryWorker:
         for lane in list(self.lanes.values()):
             if lane.id not in ids or not self.owns(lane):
                 self._let_go(lane)
+        await self._hand_over()
+        share = -(-len(ids) // await self._leases.join(COMPANY))
+        self._retire(len(self.lanes) - share)
         known = self.lanes.keys() if everything else self.lanes.keys() & changed
-        wanted = known | await self._take_over(ids - self.lanes.keys())
+        wanted = known | await self._take_over(ids - self.lanes.keys(), share - len(self.lanes))
         if wanted:
             for row in await deliveries.list_lanes(self._pool, sorted(wanted)):
                 self._follow(row)
 
-    async def _take_over(self, free: set[int]) -> set[int]:
+    def _retire(self, surplus: int) -> None:
+        """Start nothing more for what is above our share: idle integrations first."""
+        lanes = sorted(self.lanes.values(), key=lambda lane: (not lane.retired, lane.calls))
+        for lane in lanes[: max(surplus, 0)]:
+            lane.retired = True
+
+    async def _hand_over(self) -> None:
+        """Let others have the retired integrations whose calls have ended and are written down."""
+        done = [lane for lane in self.lanes.values() if lane.retired and not lane.busy]
+        for lane in done:
+            self._let_go(lane)
+        if done:
+            log.info("delivery.integrations_handed_over", count=len(done))
+            await self._leases.release([lane.lease for lane in done])
+
+    async def _take_over(self, free: set[int], most: int) -> set[int]:
         names = {lease_name(integration_id): integration_id for integration_id in sorted(free)}
-        if not names or self.stopping:
+        if most <= 0 or not names or self.stopping:
             return set()
-        held = await self._leases.acquire(list(names))
+        held = await self._leases.acquire(list(names), most)
         return {names[name] for name in held}
 
     def _follow(self, row: LaneRow) -> None:

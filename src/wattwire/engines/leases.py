@@ -82,20 +82,31 @@ class Leases:
         now = _clock()
         return {name for name, lease in self._held.items() if now < lease.deadline}
 
-    async def acquire(self, names: Sequence[str]) -> set[str]:
+    async def acquire(self, names: Sequence[str], most: int | None = None) -> set[str]:
         """Take what is free, expired or ours among `names`; return what is ours of them now.
 
-        Raises OSError, TimeoutError or an asyncpg error when the database cannot be asked.
+        At most `most` are taken. Raises OSError, TimeoutError or an asyncpg error when the database
+        cannot be asked.
         """
-        if not names:
-            return set()
+        if not names or most == 0:
+            return self.names() & set(names)
         async with self._turn:
             deadline = self._next_deadline()
             taken = await self._within(
-                self._beat, store.acquire(self._pool, names, self._owner, self._ttl)
+                self._beat, store.acquire(self._pool, names, self._owner, self._ttl, most)
             )
             self._held |= {name: _Held(epoch, deadline) for name, epoch in taken.items()}
         return self.names() & set(names)
+
+    async def join(self, company: str) -> int:
+        """Be one of those who share some work; return how many they are, us included.
+
+        Who joined is one of them until the process ends. Raises as `acquire` does.
+        """
+        ours = f"{company}@{self._owner}"
+        if self.held(ours) is None:
+            await self.acquire([ours])
+        return await self._within(self._beat, store.count_company(self._pool, f"{company}@"))
 
     async def release(self, names: Iterable[str]) -> None:
         """Let others have these leases at once; what cannot be told to the database expires."""

@@ -16,9 +16,11 @@ class Renewal(NamedTuple):
     renewed: bool  #: it was extended; not so while a transaction holds it still
 
 
-async def acquire(pool: Any, names: Collection[str], owner: str, life: timedelta) -> dict[str, int]:
-    """Take what is free, expired or ours among `names`; return the epochs of what was taken."""
-    rows = await pool.fetch(_SQL.acquire, list(names), owner, life)
+async def acquire(
+    pool: Any, names: Collection[str], owner: str, life: timedelta, most: int | None = None
+) -> dict[str, int]:
+    """Take what is free, expired or ours among `names`, at most so many; return their epochs."""
+    rows = await pool.fetch(_SQL.acquire, list(names), owner, life, most)
     return {row["name"]: row["epoch"] for row in rows}
 
 
@@ -33,6 +35,11 @@ async def renew(
 async def release(pool: Any, names: Collection[str], owner: str) -> None:
     """Let others have what is ours among `names` at once."""
     await pool.execute(_SQL.release, list(names), owner)
+
+
+async def count_company(pool: Any, beginning: str) -> int:
+    """Return how many owners hold a lease whose name begins so."""
+    return int(await pool.fetchval(_SQL.count_company, beginning))
 
 
 async def fence(connection: Any, name: str, owner: str, epoch: int) -> bool:

@@ -1,9 +1,13 @@
 -- name: acquire
--- Take every named lease that is free, expired or ours already; skip one that is being changed.
--- A lease keeps its row for ever, so that its epoch never goes back.
--- $1 names, $2 owner, $3 how long
+-- Take named leases that are free, expired or ours already; skip one that is being changed.
+-- A lease keeps its row for ever, so that its epoch never goes back. Where not all are taken, each
+-- owner begins elsewhere, so that those who come at once do not ask for the same.
+-- $1 names, $2 owner, $3 how long, $4 at most how many
 WITH wanted AS (
-    SELECT DISTINCT name FROM unnest($1::text[]) AS name
+    SELECT w.name FROM unnest($1::text[]) AS w(name)
+    WHERE NOT EXISTS (SELECT FROM lease other WHERE other.name = w.name
+                        AND other.owner <> $2 AND other.expires_at > now())
+    GROUP BY w.name ORDER BY md5(w.name || $2) LIMIT $4
 ), open AS (
     SELECT lease.name
     FROM lease JOIN wanted USING (name)
@@ -48,6 +52,14 @@ WITH ours AS (
     SELECT name FROM lease WHERE name = ANY ($1::text[]) AND owner = $2 ORDER BY name FOR UPDATE
 )
 UPDATE lease SET expires_at = '-infinity' FROM ours WHERE lease.name = ours.name;
+
+-- name: count_company
+-- How many owners hold a lease whose name begins so; and forget those that ended long ago.
+-- $1 beginning
+WITH gone AS (
+    DELETE FROM lease WHERE starts_with(name, $1) AND expires_at < now() - interval '1 day'
+)
+SELECT count(DISTINCT owner) FROM lease WHERE starts_with(name, $1) AND expires_at > now();
 
 -- name: fence
 -- Hold a lease still until the transaction ends; no row when it has changed hands.
