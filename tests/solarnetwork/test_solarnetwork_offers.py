@@ -5,6 +5,7 @@ from solarnetwork_bench import BASE
 
 from wattwire.integrations import TYPES
 from wattwire.solarnetwork.messages import catalogue, choose, languages
+from wattwire.solarnetwork.repeats import REPEATS
 from wattwire.solarnetwork.services import SQS, services_of
 from wattwire.solarnetwork.specifiers import leaves_of
 
@@ -151,10 +152,9 @@ def test_every_text_is_translated():
     """Every service, setting and description there is, in every language, and none too many."""
     leaves = [leaf for kind in TYPES.values() for leaf in leaves_of(kind.settings)]
     shown = [leaf for service in services_of(TYPES).values() for leaf in service.shown]
+    shown.append(REPEATS)
     english = catalogue("en")
-    described = {
-        leaf.description for service in services_of(TYPES).values() for leaf in service.shown
-    } - {""}
+    described = {leaf.description for leaf in shown} - {""}
 
     assert {"en", "de", "es", "fr"} == languages()
     assert leaves

@@ -38,6 +38,7 @@ async def start(stage: Stage) -> None:
         ),
         holds=lambda: kit.leases.held(ROLLUPS_LEASE) is not None,
         on_changed=told.record,
+        repeating=told.repeating,
         after_commit=told.committed,
     )
     stage.keep("wakes", wakes.run)

@@ -1,6 +1,7 @@
 """`datum/agg/update`: a rollup bucket has a new value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from wattwire.pipeline.effects import Interests, event_ids
 from wattwire.pipeline.matching import Matcher
 from wattwire.pipeline.recall import short_metadata
 from wattwire.rollups.recompute import Changed
-from wattwire.store import registry
+from wattwire.store import events, registry
 from wattwire.store.rollups import Rollup
 
 TOPIC: Final = "datum/agg/update"
@@ -36,12 +37,30 @@ class RollupEvents:
         streams = await registry.describe_streams(
             connection, sorted({change.stream_id for change in changed})
         )
-        wanted = [c for c in changed if _asked(matcher, streams.get(c.stream_id))]
+        told = [
+            (change, who)
+            for change in changed
+            if (who := _asked(matcher, streams.get(change.stream_id), repeated=change.same))
+        ]
         happened = [
             _event(event_id, change, streams[change.stream_id])
-            for event_id, change in zip(event_ids(len(wanted)), wanted, strict=True)
+            for event_id, (change, _) in zip(event_ids(len(told)), told, strict=True)
         ]
-        self._asked |= await self._interests.record(connection, happened)
+        matches = [(index, one) for index, (_, who) in enumerate(told) for one in who]
+        await events.record_events(connection, happened, matches)
+        self._asked |= {one for _, one in matches}
+
+    async def repeating(self, connection: Any, stream_ids: Iterable[int]) -> AbstractSet[int]:
+        """Return the streams of which somebody wants to hear although nothing changed."""
+        matcher = await self._interests.current(connection)
+        if not matcher.asks(TOPIC, repeated=True):
+            return frozenset()
+        streams = await registry.describe_streams(connection, sorted(stream_ids))
+        return {
+            stream_id
+            for stream_id, stream in streams.items()
+            if _asked(matcher, stream, repeated=True)
+        }
 
     def committed(self) -> None:
         """Wake who has something to deliver: the transaction is through."""
@@ -50,11 +69,15 @@ class RollupEvents:
             self._asked = set()
 
 
-def _asked(matcher: Matcher, stream: Any) -> bool:
-    return stream is not None and bool(
-        matcher.integrations_for(
-            stream["organization_id"], TOPIC, stream["device_id"], stream["path"]
-        )
+def _asked(matcher: Matcher, stream: Any, *, repeated: bool) -> Sequence[int]:
+    if stream is None:
+        return ()
+    return matcher.integrations_for(
+        stream["organization_id"],
+        TOPIC,
+        stream["device_id"],
+        stream["path"],
+        repeated=repeated,
     )
 
 

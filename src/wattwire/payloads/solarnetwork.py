@@ -32,6 +32,11 @@ class SolarNetworkSettings(FormatSettings):
         description="`hookId`; by default the integration's number.",
         examples=[234],
     )
+    repeats: bool = Field(
+        default=False,
+        description="Send `datum/agg/update` as SolarNetwork does: for every recomputation, also "
+        "when it changed nothing. By default there is one message for each real change.",
+    )
 
 
 def _make(settings: SolarNetworkSettings, integration_id: int) -> Format:

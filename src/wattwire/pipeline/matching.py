@@ -33,21 +33,31 @@ class Matcher:
                     (interest, patterns)
                 )
 
-    def asks(self, topic: str) -> bool:
-        """Return whether anybody asks for events of this topic."""
-        return any(asked == topic for _, asked in self._asked)
+    def asks(self, topic: str, *, repeated: bool = False) -> bool:
+        """Return whether anybody asks for events of this topic, or for repeated ones."""
+        return any(
+            asked == topic and (not repeated or any(interest.repeats for interest, _ in some))
+            for (_, asked), some in self._asked.items()
+        )
 
     def integrations_for(
-        self, organization_id: UUID, topic: str, device_id: int | None, stream: str
+        self,
+        organization_id: UUID,
+        topic: str,
+        device_id: int | None,
+        stream: str,
+        *,
+        repeated: bool = False,
     ) -> tuple[int, ...]:
         """Return the ids of the integrations that asked for such an event.
 
         No devices or no patterns means every one; an event of no device matches only those
-        integrations that name no devices.
+        integrations that name no devices. What is `repeated` only those get that want repeats.
         """
         return tuple(
             interest.integration_id
             for interest in self._interested(organization_id, topic, device_id, stream)
+            if interest.repeats or not repeated
         )
 
     def readings_for(

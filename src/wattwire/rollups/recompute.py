@@ -5,6 +5,7 @@ what follows from it (events), mark the parents, forget what was taken.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -32,16 +33,19 @@ KINDS: Final = ("h", "d", "M")
 
 Key = tuple[int, datetime]
 OnChanged = Callable[[Any, Sequence["Changed"]], Awaitable[None]]
+#: Of these streams, those of which recomputations that change nothing are told, too.
+Repeating = Callable[[Any, Iterable[int]], Awaitable[AbstractSet[int]]]
 
 
 class Changed(NamedTuple):
-    """A bucket whose values are not what they were."""
+    """A bucket whose values are not what they were; or are, where repeats are asked for."""
 
     stream_id: int
     bucket: str  #: "h", "d" or "M"
     start: datetime
     end: datetime
     rollup: Rollup | None  #: None: nothing is in the bucket any more
+    same: bool = False  #: a repeat: nothing has changed
 
 
 class Slice(NamedTuple):
@@ -57,10 +61,16 @@ class _Outcome(NamedTuple):
     computed: dict[tuple[int, Bucket], Rollup | None]
     stored: dict[Key, Rollup]
     settled: Sequence[Stale]
+    taken: AbstractSet[tuple[int, Bucket]]  #: what was marked, without what lies beside it
 
 
 async def ignore_changes(_connection: Any, _changed: Sequence[Changed]) -> None:
     """Nobody asked what changed."""
+
+
+async def no_repeats(_connection: Any, _stream_ids: Iterable[int]) -> AbstractSet[int]:
+    """Nobody asked for repeats."""
+    return frozenset()
 
 
 class Patience(NamedTuple):
@@ -100,10 +110,11 @@ async def recompute_slice(
     patience: Patience,
     on_changed: OnChanged = ignore_changes,
     *,
+    repeating: Repeating = no_repeats,
     limit: int = SLICE_BUCKETS,
     skip: Iterable[int] = (),
 ) -> Slice:
-    """Compute some due buckets of a kind in one transaction; `on_changed` runs inside of it."""
+    """Compute some due buckets of a kind in one transaction; the callbacks run inside of it."""
     async with pool.acquire() as connection, connection.transaction():
         taken = await take_due(connection, kind, patience, limit=limit, skip=skip)
         if not taken:
@@ -111,7 +122,8 @@ async def recompute_slice(
         series = await store.find_series(connection, (some.stream_id for some in taken))
         compute = _compute_hours if kind == "h" else _compute_periods
         outcome = await compute(connection, kind, taken, series)
-        changed = await _write(connection, kind, outcome, series)
+        repeat = await repeating(connection, series)
+        changed = await _write(connection, kind, outcome, series, repeat)
         if changed:
             await on_changed(connection, changed)
         settled = await store.forget_stale(connection, kind, outcome.settled)
@@ -148,7 +160,7 @@ async def _compute_hours(
         loaded += await load_runs(connection, further)
     stored = await store.read_stored(connection, kind, [some.run.span for some in loaded])
     computed = {key: rollup for some in loaded for key, rollup in _hours_of_run(some)}
-    return _Outcome(computed, stored, settled)
+    return _Outcome(computed, stored, settled, hours)
 
 
 def _hours_touched(stale: Stale, series: Mapping[int, Series]) -> list[Bucket]:
@@ -206,14 +218,22 @@ async def _compute_periods(
         (stream_id, bucket): period_rollup(series[stream_id], kind, *bucket, some)
         for (stream_id, bucket), some in zip(buckets, children, strict=True)
     }
-    return _Outcome(computed, stored, taken)
+    return _Outcome(computed, stored, taken, set(buckets))
 
 
 async def _write(
-    connection: Any, kind: str, outcome: _Outcome, series: Mapping[int, Series]
+    connection: Any,
+    kind: str,
+    outcome: _Outcome,
+    series: Mapping[int, Series],
+    repeat: AbstractSet[int],
 ) -> list[Changed]:
-    """Write what is different from what is stored; mark what depends on it; return it."""
+    """Write what is different from what is stored; mark what depends on it; return it.
+
+    With it comes what was taken and is the same, of streams in `repeat`.
+    """
     changed = _compare(kind, outcome)
+    same = _repeated(kind, outcome, changed, repeat) if repeat else []
     foreign = _find_foreign(outcome)
     keys = [(some.stream_id, some.start) for some in changed]
     gone = [key for key, some in zip(keys, changed, strict=True) if some.rollup is None]
@@ -221,10 +241,12 @@ async def _write(
     await store.write_rollups(connection, [some.rollup for some in changed if some.rollup])
     # What was computed for another time zone may reach beyond what was computed now.
     await store.mark_stale(connection, kind, foreign)
-    parents = _parents(kind, keys + foreign, series)
+    parents = _parents(
+        kind, keys + foreign + [(some.stream_id, some.start) for some in same], series
+    )
     if parents:
         await store.mark_stale(connection, PARENTS[kind], parents)
-    return changed
+    return changed + same
 
 
 def _compare(kind: str, outcome: _Outcome) -> list[Changed]:
@@ -235,6 +257,20 @@ def _compare(kind: str, outcome: _Outcome) -> list[Changed]:
             start, end = map(to_instant, bucket)
             changed.append(Changed(stream_id, kind, start, end, rollup))
     return changed
+
+
+def _repeated(
+    kind: str, outcome: _Outcome, changed: Sequence[Changed], repeat: AbstractSet[int]
+) -> list[Changed]:
+    """Return the buckets of these streams that were taken and have not changed."""
+    told = {(some.stream_id, some.start) for some in changed}
+    again = []
+    for stream_id, bucket in sorted(outcome.taken):
+        rollup = outcome.computed.get((stream_id, bucket))
+        start, end = map(to_instant, bucket)
+        if stream_id in repeat and rollup and (stream_id, start) not in told:
+            again.append(Changed(stream_id, kind, start, end, rollup, same=True))
+    return again
 
 
 def _find_foreign(outcome: _Outcome) -> list[Key]:

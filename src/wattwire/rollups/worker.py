@@ -13,8 +13,10 @@ from wattwire.rollups.recompute import (
     SLICE_BUCKETS,
     OnChanged,
     Patience,
+    Repeating,
     Slice,
     ignore_changes,
+    no_repeats,
     recompute_slice,
     take_due,
 )
@@ -38,8 +40,8 @@ class RollupWorker:
     """Recomputes stale buckets soon after they become quiet.
 
     `holds` says whether this process owns the lease; several owners at once do no harm.
-    `on_changed` runs in the transaction that writes the rollups, `after_commit` once it is
-    committed. What is marked by other processes is noticed within `poll_seconds`.
+    `on_changed` and `repeating` run in the transaction that writes the rollups, `after_commit` once
+    it is committed. What is marked by other processes is noticed within `poll_seconds`.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class RollupWorker:
         patience: Patience,
         holds: Callable[[], bool] = lambda: True,
         on_changed: OnChanged = ignore_changes,
+        repeating: Repeating = no_repeats,
         after_commit: Callable[[], None] = lambda: None,
         poll_seconds: float = 0.2,
     ) -> None:
@@ -56,6 +59,7 @@ class RollupWorker:
         self._patience = patience
         self._holds = holds
         self._on_changed = on_changed
+        self._repeating = repeating
         self._after_commit = after_commit
         self._poll_seconds = poll_seconds
         self.wake = asyncio.Event()  #: set by whoever marks buckets in this process
@@ -147,10 +151,16 @@ class RollupWorker:
 
     async def _compute(self, kind: str, limit: int) -> Slice:
         done = await recompute_slice(
-            self._pool, kind, self._patience, self._on_changed, limit=limit, skip=self._skipped()
+            self._pool,
+            kind,
+            self._patience,
+            self._on_changed,
+            repeating=self._repeating,
+            limit=limit,
+            skip=self._skipped(),
         )
         self.settled += done.settled
-        self.changed += len(done.changed)
+        self.changed += sum(not some.same for some in done.changed)
         if done.changed:
             self._after_commit()
         return done

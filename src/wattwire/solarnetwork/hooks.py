@@ -25,11 +25,13 @@ from wattwire.solarnetwork.envelope import (
     EnvelopeRoute,
     RefusedError,
     answer,
+    check_json,
     illegal,
     not_found,
     stored_badly,
 )
 from wattwire.solarnetwork.masks import stays
+from wattwire.solarnetwork.repeats import REPEATS, joined, parted
 from wattwire.solarnetwork.services import Service, find_service, services_of
 from wattwire.store import audit, integrations, ledger, replays, sealing, solarnetwork_hooks
 from wattwire.store.integrations import IntegrationFields, IntegrationRow
@@ -114,6 +116,7 @@ async def solaruser_get_hook(request: Request, who: UserSigned, hook_id: HookId)
 @router.post("/hooks")
 async def solaruser_save_hook(request: Request, who: UserSigned) -> Response:
     """Create a hook, or replace the one whose id is given."""
+    check_json(request)
     desk, posted = _desk(request, who), _decode(await request.body())
     _check(posted, who)
     async with desk.hub.pool.acquire(timeout=_WAIT_SECONDS) as db, db.transaction():
@@ -210,7 +213,9 @@ async def _create(desk: Desk, db: Any, posted: Posted) -> int:
         max_concurrent=presets.max_concurrent, max_payload_bytes=presets.max_payload_bytes,
         outcomes={}, schedule_seconds=None, max_age_seconds=604_800, enabled=True,
     )  # fmt: skip
-    fields = _filled(desk, fields, posted, _settings(desk, posted.service_properties, service))
+    properties, repeats = parted(posted.service_properties)
+    settings = _settings(desk, properties, service)
+    fields = _filled(desk, fields, posted, settings, repeats=repeats)
     type_name = service.kind.name if service else posted.service_identifier or ""
     row = await integrations.create(db, desk.who.organization_id, type_name, fields)
     await solarnetwork_hooks.call_service(db, row.id, posted.service_identifier or "")
@@ -222,11 +227,11 @@ async def _replace(desk: Desk, db: Any, posted: Posted, hook_id: int) -> int:
     old = (await _find(db, desk.who, hook_id, lock=True)).integration
     service = find_service(desk.services, posted.service_identifier or "")
     type_name = service.kind.name if service else posted.service_identifier or ""
-    properties = posted.service_properties
+    properties, repeats = parted(posted.service_properties)
     if properties and service and type_name == old.type:
         properties = _with_kept(properties, _properties(desk, old, service) or {}, service)
     was = IntegrationFields(**{n: getattr(old, n) for n in IntegrationFields.__dataclass_fields__})
-    fields = _filled(desk, was, posted, _settings(desk, properties, service))
+    fields = _filled(desk, was, posted, _settings(desk, properties, service), repeats=repeats)
     await solarnetwork_hooks.change_type(db, desk.who.organization_id, hook_id, type_name)
     await integrations.replace(db, desk.who.organization_id, hook_id, fields)
     await solarnetwork_hooks.call_service(db, hook_id, posted.service_identifier or "")
@@ -243,15 +248,22 @@ def _with_kept(
 
 
 def _filled(
-    desk: Desk, fields: IntegrationFields, posted: Posted, settings: tuple[Any, bytes | None]
+    desk: Desk,
+    fields: IntegrationFields,
+    posted: Posted,
+    settings: tuple[Any, bytes | None],
+    *,
+    repeats: bool,
 ) -> IntegrationFields:
+    kept = {name: value for name, value in fields.format_settings.items() if name != REPEATS.key}
+    told = {REPEATS.key: True} if repeats else {}
     return replace(
         fields,
         name=posted.name or "",
         topics=[posted.topic or ""],
         device_ids=posted.node_ids or None,
         stream_patterns=posted.source_ids or None,
-        format_settings={**fields.format_settings, "user_id": desk.who.user_id},
+        format_settings={**kept, "user_id": desk.who.user_id, **told},
         settings=settings[0],
         secrets=settings[1],
     )
@@ -278,6 +290,7 @@ def view(desk: Desk, hook: HookRow) -> dict[str, Any]:
     row = hook.integration
     service = find_service(desk.services, row.type)
     properties = _properties(desk, row, service)
+    masked = service.masked(properties) if service and properties else properties
     shown = {
         "id": row.id,
         "userId": desk.who.user_id,
@@ -287,7 +300,7 @@ def view(desk: Desk, hook: HookRow) -> dict[str, Any]:
         "serviceIdentifier": hook.service_identifier or (service.id if service else row.type),
         "nodeIds": row.device_ids,
         "sourceIds": row.stream_patterns,
-        "serviceProperties": service.masked(properties) if service and properties else properties,
+        "serviceProperties": joined(masked, row.format_settings),
     }
     return {name: value for name, value in shown.items() if value is not None}
 

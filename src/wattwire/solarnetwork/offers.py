@@ -1,6 +1,6 @@
 """`/solaruser/…/topics` and `/hook/services`: what a hook can be made of, in the client's words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,6 +10,7 @@ from wattwire.api.identity import face_of
 from wattwire.solarnetwork.access import UserSigned
 from wattwire.solarnetwork.envelope import EnvelopeRoute, answer
 from wattwire.solarnetwork.messages import Catalogue, as_told, choose
+from wattwire.solarnetwork.repeats import REPEATS
 from wattwire.solarnetwork.services import SQS, Service, services_of
 from wattwire.solarnetwork.specifiers import Leaf
 
@@ -51,12 +52,17 @@ def _service(service: Service, locale: str, texts: Catalogue) -> dict[str, Any]:
         "locale": locale,
         **as_told(texts.services.get(name, (name, ""))),
         "localizedInfoMessages": dict(_messages(service, texts)),
-        "settingSpecifiers": [leaf.specifier() for leaf in service.shown],
+        "settingSpecifiers": [leaf.specifier() for leaf in _shown(service)],
     }
 
 
+def _shown(service: Service) -> Sequence[Leaf]:
+    """Return the form; SolarNetwork's own service has exactly SolarNetwork's."""
+    return service.shown if service.id == SQS else (*service.shown, REPEATS)
+
+
 def _messages(service: Service, texts: Catalogue) -> Iterable[tuple[str, str]]:
-    for leaf in service.shown:
+    for leaf in _shown(service):
         yield f"{leaf.key}.key", texts.label(leaf.key)
         yield f"{leaf.key}.desc", _description(service, leaf, texts)
 

@@ -100,6 +100,7 @@ class Interest(msgspec.Struct, frozen=True):
     device_ids: frozenset[int] | None
     stream_patterns: tuple[str, ...] | None
     objects: tuple[str, ...] | None = None  #: channels whose values are delivered one by one
+    repeats: bool = False  #: told of recomputations that change nothing, too
 
 
 async def list_interests(connection: Any) -> list[Interest]:
@@ -112,6 +113,7 @@ async def list_interests(connection: Any) -> list[Interest]:
             None if row["device_ids"] is None else frozenset(row["device_ids"]),
             None if row["stream_patterns"] is None else tuple(row["stream_patterns"]),
             None if row["objects"] is None else tuple(row["objects"]),
+            bool(row["repeats"]),
         )
         for row in await connection.fetch(_SQL.list_interests)
     ]

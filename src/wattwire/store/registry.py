@@ -36,6 +36,31 @@ async def register_devices(connection: Any, wanted: Sequence[Wanted]) -> list[An
     return rows
 
 
+class Described(NamedTuple):
+    """What a source says of a device."""
+
+    key: str
+    name: str  #: for a device that is still named by its key; '' says nothing
+    type: str  #: for a device that has none
+    metadata: Mapping[str, str]  #: laid over what is there
+
+
+async def describe_devices(
+    connection: Any, organization_id: UUID, said: Sequence[Described]
+) -> tuple[list[Any], set[str]]:
+    """Lay what is said of devices over what is there, in the caller's transaction.
+
+    Devices that are not there are registered, if the organization lets devices register themselves.
+    Returns the rows of those, as `register_devices` does, and the keys of devices not there now.
+    """
+    columns = [list(column) for column in zip(*said, strict=True)]
+    new: list[Any] = await connection.fetch(_SQL.register_described, organization_id, *columns)
+    await connection.execute(_SQL.describe_devices, organization_id, *columns)
+    keys = {one.key for one in said}
+    found = await connection.fetch(_SQL.find_keys, organization_id, sorted(keys))
+    return new, keys - {row["key"] for row in found}
+
+
 async def register_streams(connection: Any, wanted: Sequence[Wanted]) -> dict[Wanted, StreamRow]:
     """Find streams, making those and the channels that are missing.
 

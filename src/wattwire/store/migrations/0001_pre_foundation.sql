@@ -449,5 +449,6 @@ BEGIN
 END $$;
 
 CREATE TRIGGER raise_version AFTER INSERT OR DELETE OR
-    UPDATE OF topics, device_ids, stream_patterns, objects, deleted_at ON integration
+    UPDATE OF topics, device_ids, stream_patterns, objects, format, format_settings, deleted_at
+    ON integration
     FOR EACH STATEMENT EXECUTE FUNCTION raise_interest_version();

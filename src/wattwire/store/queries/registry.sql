@@ -84,3 +84,35 @@ SELECT s.id AS stream_id, s.path, d.organization_id, d.id AS device_id, d.key AS
        ARRAY(SELECT c.name FROM channel c WHERE c.stream_id = s.id ORDER BY c.position) AS names,
        ARRAY(SELECT c.kind FROM channel c WHERE c.stream_id = s.id ORDER BY c.position) AS kinds
 FROM stream s JOIN device d ON d.id = s.device_id WHERE s.id = ANY($1::int[])
+
+-- name: register_described
+-- Register devices that a source names, if the organization lets devices register themselves. None
+-- has reported yet: it is offline until it does.
+INSERT INTO device (organization_id, key, name, type, metadata)
+SELECT o.id, u.key, coalesce(nullif(u.name, ''), u.key), u.type, u.metadata
+FROM organization o,
+     unnest($2::text[], $3::text[], $4::text[], $5::jsonb[]) AS u(key, name, type, metadata)
+WHERE o.id = $1 AND o.auto_register
+  AND NOT EXISTS (SELECT 1 FROM device d WHERE d.organization_id = o.id AND d.key = u.key)
+ORDER BY u.key
+ON CONFLICT (organization_id, key) DO NOTHING
+RETURNING id, organization_id, key, name, type, metadata
+
+-- name: describe_devices
+-- Lay what a source says of its devices over what is there. What is not new is not written, so that
+-- nobody is told to forget.
+WITH said AS (
+    SELECT d.id,
+           CASE WHEN u.name <> '' AND d.name IN ('', d.key) THEN u.name ELSE d.name END AS name,
+           CASE WHEN d.type = '' THEN u.type ELSE d.type END AS type,
+           d.metadata || u.metadata AS metadata
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::jsonb[]) AS u(key, name, type, metadata)
+    JOIN device d ON d.organization_id = $1 AND d.key = u.key
+    ORDER BY d.id FOR NO KEY UPDATE OF d
+)
+UPDATE device d SET name = s.name, type = s.type, metadata = s.metadata
+FROM said s
+WHERE d.id = s.id AND (d.name, d.type, d.metadata) IS DISTINCT FROM (s.name, s.type, s.metadata)
+
+-- name: find_keys
+SELECT key FROM device WHERE organization_id = $1 AND key = ANY($2::text[])
