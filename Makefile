@@ -11,7 +11,7 @@ run: $(STAMP)  ## Start the hub with a simulated fleet; Ctrl-C ends it
 
 test: $(STAMP) tests/node/node_modules/.installed  ## Run every test
 	$(PYTHON) tests/system_packages.py
-	$(BIN)/pytest -q -n 3 --dist loadfile --durations=15
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=15
 
 check: $(STAMP)  ## Lint, format and types
 	$(BIN)/ruff check .

@@ -110,3 +110,16 @@ async def nats_client(nats_url):
         await js.delete_stream(info.config.name)
     yield client
     await client.close()
+
+
+#: Folders and files whose tests take longest: begun first, so that no worker ends with one alone.
+LONGEST = ("test_chaos.py", "stories", "cli")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest; `--no-loadscope-reorder` keeps the scheduler to it."""
+
+    def place(item):
+        return next((i for i, name in enumerate(LONGEST) if name in item.path.parts), len(LONGEST))
+
+    items.sort(key=place)

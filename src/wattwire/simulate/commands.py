@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
-from wattwire.simulate import power_monitors, smart_meters, sparkplug
+from wattwire.simulate import ethernet_ip, power_monitors, smart_meters, sparkplug
 from wattwire.simulate.destination import Destination, Tally, tls_context
 from wattwire.sources.contract import SourceError
 
 PROGRESS_SECONDS: Final = 1.0
+LAST_PORT: Final = 65_535
 
 simulate_app = typer.Typer(
     name="simulate", help="Run simulated devices.", no_args_is_help=True, add_completion=False
@@ -179,6 +180,42 @@ def pm500_json_command(
     _carry_out(partial(power_monitors.run, plan=plan), login, as_json=as_json)
 
 
+@simulate_app.command("powermonitors")
+def powermonitors_command(
+    *,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many devices.")] = 1,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help="Port of the first; the others follow. 0: free ones."),
+    ] = 44818,
+    seed: Seed = 1,
+    frozen: Annotated[bool, typer.Option("--frozen", help="Let no value change.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
+) -> None:
+    """PowerMonitor 500s that are polled over EtherNet/IP, until Ctrl-C."""
+    if port and port + count > LAST_PORT + 1:
+        raise typer.BadParameter(f"{count} ports from {port} on are not there", param_hint="--port")
+    devices = ethernet_ip.power_monitors(count, host=host, port=port, seed=seed, frozen=frozen)
+    try:
+        asyncio.run(_listen_until_signalled(devices, as_json=as_json))
+    except OSError as error:
+        typer.echo(f"{host}:{port}: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from None
+
+
+async def _listen_until_signalled(devices: ethernet_ip.Running, *, as_json: bool) -> None:
+    stop = _stopped_by_signals()
+    async with devices as monitors:
+        shown = [monitor.description() for monitor in monitors]
+        if as_json:
+            typer.echo(json.dumps({"devices": shown}))
+        else:
+            for device in shown:
+                typer.echo("{host}:{port}  {name}, serial number {serial}".format(**device))
+        await stop.wait()
+
+
 def _ends_somewhere(days: float, *, until_stopped: bool) -> bool:
     """Without days to catch up on there is nothing but the present."""
     return until_stopped or days == 0
@@ -200,15 +237,21 @@ def _carry_out(run: Run, login: _Login, *, as_json: bool) -> None:
 
 
 async def _until_signalled(run: Run, destination: Destination, tally: Tally) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop = _stopped_by_signals()
     telling = asyncio.create_task(_tell(tally))
     try:
         await run(destination, tally=tally, stop=stop)
     finally:
         telling.cancel()
+
+
+def _stopped_by_signals() -> asyncio.Event:
+    """Return an event that Ctrl-C and SIGTERM set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
 
 
 async def _tell(tally: Tally) -> None:
