@@ -84,12 +84,17 @@ async def connect_nats(url: str, *, name: str) -> Any:
     return client
 
 
+def owner_name() -> str:
+    """Return a name that no other process has, nor had; in containers, many have the same pid."""
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
 @asynccontextmanager
 async def open_kit(
     settings: Settings, *, database_url: str, nats_url: str, sealer: Sealer, role: str
 ) -> AsyncIterator[Kit]:
     """Open everything for as long as the context lasts. Raises one clear error when it cannot."""
-    owner = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+    owner = owner_name()
     async with (
         open_pool(database_url, role=role, size=16) as pool,
         # A renewal that waits for a connection is a lease lost.

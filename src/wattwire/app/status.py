@@ -17,6 +17,8 @@ from wattwire.intake.log import STREAM
 from wattwire.store import deliveries, ledger
 
 LOOK_SECONDS: Final = 2.0
+#: Which process, and which of those that play the same roles.
+_LABELS: Final = ("process", "owner")
 
 
 class Status:
@@ -102,12 +104,12 @@ def _of_processes(living: Sequence[Pulse]) -> list[Metric]:
                 kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
                 meaning = name.removeprefix("wattwire_").removesuffix("_total").replace("_", " ")
                 family = families[name] = kind(
-                    name.removesuffix("_total"), meaning, labels=["process"]
+                    name.removesuffix("_total"), meaning, labels=_LABELS
                 )
-            family.add_metric([pulse.process], value)
-    up = GaugeMetricFamily("wattwire_process_up", "Processes heard lately", labels=["process"])
+            family.add_metric([pulse.process, pulse.owner], value)
+    up = GaugeMetricFamily("wattwire_process_up", "Processes heard lately", labels=_LABELS)
     for pulse in living:
-        up.add_metric([pulse.process], 1)
+        up.add_metric([pulse.process, pulse.owner], 1)
     return [*families.values(), up]
 
 
