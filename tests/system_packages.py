@@ -10,6 +10,7 @@ NEEDED = {
     "mosquitto_pub": "mosquitto-clients",
     "influxd": "influxdb",
     "openssl": "openssl",
+    "jq": "jq",
 }
 PLACES = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
 
@@ -34,7 +35,7 @@ def main():
     print(
         f"The tests need {', '.join(missing)}. On Debian or Ubuntu: "
         f"sudo apt-get install {' '.join(missing)}; "
-        "on macOS: brew install mosquitto influxdb@1 openssl",
+        "on macOS: brew install mosquitto influxdb@1 openssl jq",
         file=sys.stderr,
     )
     return 1
