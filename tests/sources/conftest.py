@@ -8,6 +8,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import uvloop
+
+STANDARD = {"asyncio": asyncio.new_event_loop}
+OURS = {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """What is built on transports runs on the hub's loop; the link, below all, on either."""
+    name = item.path.name
+    if name == "test_ethernet_ip_link.py":
+        return STANDARD | OURS
+    return OURS if name.startswith("test_ethernet_ip") else STANDARD
 
 
 def _free_port():

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -17,12 +17,15 @@ from wattwire.app.roles import Stage
 from wattwire.engines.secrets import SealError
 from wattwire.intake.intake import Intake
 from wattwire.model import Reading, RefusedError, StatusChange
+from wattwire.pipeline.effects import Effects, Interests
 from wattwire.sources import TYPES
-from wattwire.sources.contract import SourceContext
+from wattwire.sources.contract import DeviceDescription, SourceContext
+from wattwire.store import registry
 from wattwire.store import sources as stored
 from wattwire.store.sealing import SEALING, join
 
 LOOK_SECONDS: Final = 2.0
+DATABASE_SECONDS: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -70,6 +73,27 @@ class SourceIntake:
         )
 
 
+class Describer:
+    """Writes what sources know of their devices. Whoever remembers those devices is told."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+        self._effects = Effects(Interests())
+
+    async def describe(
+        self, organization_id: UUID, devices: Sequence[DeviceDescription]
+    ) -> Collection[str]:
+        """Describe devices; return the keys of those that are not there, nor may be registered."""
+        said = [registry.Described(d.key, d.name, d.type, d.metadata) for d in devices]
+        async with (
+            self._pool.acquire(timeout=DATABASE_SECONDS) as connection,
+            connection.transaction(),
+        ):
+            new, missing = await registry.describe_devices(connection, organization_id, said)
+            await self._effects.registered(connection, new)
+        return missing
+
+
 class SourceRunner:
     """Starts, stops and restarts sources as they are configured."""
 
@@ -78,6 +102,10 @@ class SourceRunner:
         self._changed = asyncio.Event()
         self._running: dict[str, tuple[Any, asyncio.Task[None]]] = {}
         self._inlet: Inlet | None = None
+        self._describer = Describer(stage.kit.pool)
+        self._figures = {name: kind.figures() for name, kind in TYPES.items()}
+        for figures in self._figures.values():
+            stage.count(figures.read)
 
     def forget(self, table: str, key: str) -> None:
         """Follow a configuration change."""
@@ -149,6 +177,8 @@ class SourceRunner:
             zone_of=lambda device: inlet.directory.zone(row.organization_id, device),
             load_devices=lambda keys: inlet.directory.load(row.organization_id, list(keys)),
             worker=worker,
+            describe=partial(self._describer.describe, row.organization_id),
+            figures=self._figures[row.type],
         )
         await TYPES[row.type].run(self._settings(row), SourceIntake(inlet.intake), context)
 

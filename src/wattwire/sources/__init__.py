@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from wattwire.sources import mqtt
+from wattwire.sources import ethernet_ip, mqtt
 from wattwire.sources.contract import SourceType
 
-TYPES: Final[dict[str, SourceType[Any]]] = {t.name: t for t in (mqtt.TYPE,)}
+TYPES: Final[dict[str, SourceType[Any]]] = {t.name: t for t in (ethernet_ip.TYPE, mqtt.TYPE)}

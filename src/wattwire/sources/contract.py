@@ -5,8 +5,8 @@ SourceError             a source cannot go on; the supervisor starts it again, w
 └── RefusedByPeerError      the other side said no: credentials, permissions, topics
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -71,6 +71,36 @@ Raises LookupError with the key as its first argument when it is not in memory: 
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceDescription:
+    """What a source's settings say of a device."""
+
+    key: str
+    name: str  #: for a device that is still named by its key
+    type: str  #: for a device that has none
+    metadata: Mapping[str, str]  #: laid over what is there; what is not named stays
+
+
+async def describe_nothing(_devices: Sequence[DeviceDescription], /) -> Collection[str]:
+    """Stand in where there is no store."""
+    return ()
+
+
+class Figures(Protocol):
+    """What sources of one type count, all of a process together."""
+
+    def read(self) -> Mapping[str, float]:
+        """Return every figure under the name of its metric, those that are 0 as well."""
+
+
+class NoFigures:
+    """Of a type that counts nothing."""
+
+    def read(self) -> Mapping[str, float]:
+        """Return nothing."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
 class SourceContext:
     """What the hub tells a source when it starts it."""
 
@@ -79,6 +109,10 @@ class SourceContext:
     zone_of: ZoneOf
     load_devices: Callable[[Sequence[str]], Awaitable[None]]  #: so that `zone_of` can answer
     worker: int = 0  #: which of the workers of this source this is, counted from 0
+    #: Writes what is known of devices, registering them where the organization lets devices
+    #: register themselves. Returns the keys of those that are not there then. May raise.
+    describe: Callable[[Sequence[DeviceDescription]], Awaitable[Collection[str]]] = describe_nothing
+    figures: Figures = field(default_factory=NoFigures)  #: the type's own, see `SourceType`
 
 
 class SourceSettings(BaseModel):
@@ -96,13 +130,15 @@ class SourceType(Generic[S]):
 
     `run` reads until it is cancelled. It raises a SourceError when it cannot go on; whoever
     supervises it starts it again, with backoff, in the same way for all sources. `workers` says
-    how many of it may run at once, numbered from 0.
+    how many of it may run at once, numbered from 0. `figures` makes what all sources of the type
+    count in, once for each process: it comes back to `run` in the context.
     """
 
     docs: str | None
     settings: type[S]
     run: Callable[[S, Intake, SourceContext], Awaitable[None]]
     workers: Callable[[S], int]
+    figures: Callable[[], Figures] = NoFigures
 
     @property
     def name(self) -> str:
