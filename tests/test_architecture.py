@@ -24,10 +24,12 @@ MAY_IMPORT = {
     "integrations": {"formats"},  # an edge node writes Sparkplug B
     "sources": {"formats", "mqtt"},
     "simulate": {"formats", "mqtt", "sources"},
+    "client": {"formats"},  # for consumers: nothing of the hub comes along
     "api": {"formats", "integrations", "mqtt", "payloads", "settings", "sources", "store",
             "rollups", "solarnetwork"},
     "solarnetwork": {"api", "formats", "integrations", "rollups", "settings", "store"},
-    "reference": {"api", "formats", "integrations", "payloads", "settings", "sources"},
+    "reference": {"api", "formats", "integrations", "payloads", "settings", "solarnetwork",
+                  "sources"},
     "cli": {"api", "app", "engines", "formats", "integrations", "reference", "settings",
             "simulate", "sources", "store", "delivery"},
 }  # fmt: skip
