@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 run: $(STAMP)  ## Start the hub with a simulated fleet; Ctrl-C ends it
 	$(BIN)/wattwire serve --demo
 
-test: $(STAMP) tests/node/node_modules/.installed  ## Run every test
+test: $(STAMP) tests/node/node_modules/.installed node-red/node_modules/.installed  ## Run every test
 	$(PYTHON) tests/system_packages.py
 	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=15
 
@@ -48,5 +48,9 @@ tests/node/node_modules/.installed: tests/node/package-lock.json
 	cd tests/node && npm ci --no-audit --no-fund --silent
 	touch $@
 
+node-red/node_modules/.installed: node-red/package-lock.json
+	cd node-red && npm ci --no-audit --no-fund --silent
+	touch $@
+
 clean:  ## Forget what was installed; the hub's data stays
-	rm -rf $(VENV) tests/node/node_modules benchmarks/peers/node_modules
+	rm -rf $(VENV) tests/node/node_modules node-red/node_modules benchmarks/peers/node_modules

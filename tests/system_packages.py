@@ -10,6 +10,7 @@ NEEDED = {
     "mosquitto_pub": "mosquitto-clients",
     "influxd": "influxdb",
     "openssl": "openssl",
+    "curl": "curl",
     "jq": "jq",
 }
 PLACES = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
@@ -35,7 +36,7 @@ def main():
     print(
         f"The tests need {', '.join(missing)}. On Debian or Ubuntu: "
         f"sudo apt-get install {' '.join(missing)}; "
-        "on macOS: brew install mosquitto influxdb@1 openssl jq",
+        "on macOS: brew install mosquitto influxdb@1 openssl jq curl",
         file=sys.stderr,
     )
     return 1

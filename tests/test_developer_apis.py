@@ -190,4 +190,4 @@ def test_the_documented_entry_is_what_sqs_gets():
         example["Id"], example["MessageBody"].encode(), topic="device.telemetry", device="meter-1"
     )
 
-    assert aws_sqs.Sqs(settings, None)._entry(message, example["MessageBody"]) == example
+    assert aws_sqs.Sqs(settings, None, None)._entry(message, example["MessageBody"]) == example

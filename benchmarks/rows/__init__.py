@@ -9,9 +9,11 @@ from benchmarks.rows import (
     delivery_people,
     delivery_platforms,
     delivery_proof,
+    ethernet_ip,
     growth,
     ingest,
     query,
+    solarnetwork,
     start,
 )
 
@@ -42,6 +44,8 @@ ROWS = {
     "cold_start": start.cold_start,
     "idle_memory": start.idle_memory,
     "rollup_query": query.rollup_query,
+    "ethernet_ip_poll": ethernet_ip.ethernet_ip_poll,
+    "signed_requests": solarnetwork.signed_requests,
     "growth_devices": growth.devices,
     "growth_integrations": growth.integrations,
     "growth_readings": growth.readings,

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from benchmarks.hub import HubError, hub, program
 from benchmarks.report import Figure, Row
 from benchmarks.usage import metered
+from benchmarks.yardsticks import node_red_poll
 
 DEVICES = 200
 SECONDS = 60  #: measured; as long as the window of the hub's lateness figures
@@ -45,6 +46,9 @@ async def ethernet_ip_poll(options):
         100,
         50,
         better="less",
+        yardsticks=[
+            await node_red_poll.polled(options, monitors=monitors, count=count, seconds=seconds)
+        ],
         also=[
             Figure("p50 of poll lateness", after["lateness_p50_seconds"] * 1000, "ms"),
             Figure("missed polls", gained["missed_total"], "", note=f"in {seconds} s"),

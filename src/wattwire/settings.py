@@ -1,9 +1,10 @@
 """The process' own settings: `WATTWIRE_*` in the environment, or `wattwire.toml`."""
 
+import re
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -16,6 +17,10 @@ from pydantic_settings import (
 
 Network = IPv4Network | IPv6Network
 
+_ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+#: Browsers leave it out.
+_DEFAULT_PORT: Final = re.compile(r"(http://.*):80|(https://.*):443")
+
 
 class Durability(StrEnum):
     """What an acknowledgement survives."""
@@ -23,6 +28,15 @@ class Durability(StrEnum):
     FSYNC = "fsync"  #: a power cut
     PROCESS = "process"  #: a crash of the hub, not a power cut
     REPLICATED = "replicated"  #: the loss of a machine (a NATS cluster of three)
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers send it. Raises ValueError for anything else."""
+    found = text.strip().lower().removesuffix("/")
+    if found != "*" and not _ORIGIN.fullmatch(found):
+        raise ValueError(f"{text.strip()[:100]!r} is no origin: https://HOST or https://HOST:PORT")
+    match = _DEFAULT_PORT.fullmatch(found)
+    return match[1] or match[2] if match else found
 
 
 class Settings(BaseSettings):
@@ -37,6 +51,13 @@ class Settings(BaseSettings):
     )
     http_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     http_port: int = Field(default=8080, ge=0, le=65535, description="API port; 0 picks one.")
+    https_host: str = Field(default="127.0.0.1", description="Address the API listens on with TLS.")
+    https_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="API port with TLS, beside the one without; 0 picks one, left out: none.",
+    )
     mqtt_host: str = Field(default="127.0.0.1", description="Address the MQTT door listens on.")
     mqtt_port: int = Field(
         default=1883,
@@ -48,11 +69,13 @@ class Settings(BaseSettings):
         default=8883, ge=0, le=65535, description="MQTT port with TLS; 0 picks one."
     )
     tls_cert_file: Path | None = Field(
-        default=None, description="Certificate chain of the door, PEM."
+        default=None, description="Certificate chain of the door and of HTTPS, PEM."
     )
     tls_key_file: Path | None = Field(default=None, description="Key of that certificate, PEM.")
     tls_client_ca_file: Path | None = Field(
-        default=None, description="CA whose client certificates the door accepts, PEM."
+        default=None,
+        description="CA whose client certificates the door accepts, PEM; HTTPS as well, beside "
+        "those of the hub's own CA.",
     )
     database_url: SecretStr | None = Field(
         default=None,
@@ -111,6 +134,11 @@ class Settings(BaseSettings):
         description="Requests per second of one SolarNetwork token before it is told to wait (429),"
         " in each process of the API; 0: no limit.",
     )
+    solarnetwork_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origins of web pages that may call SolarNetwork's API from a browser, with "
+        "commas, such as https://app.example.com; * for every page.",
+    )
     aws_profiles: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Profiles of the hub's own AWS configuration that integrations may use.",
@@ -156,6 +184,14 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("solarnetwork_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            return value
+        return tuple(_origin(str(part)) for part in parts if str(part).strip())
 
     @model_validator(mode="after")
     def _a_certificate_needs_its_key(self) -> Self:

@@ -125,6 +125,7 @@ class Bench:
     status: Status
     watch: ConfigWatch
     directory: Directory
+    https_url: str | None = None
 
     def client(self, token):
         return Client(self, token)
@@ -186,7 +187,8 @@ class Client:
 
 
 @asynccontextmanager
-async def open_bench(pool, database_url, folder):
+async def open_bench(pool, database_url, folder, *, secure=None, **settings):
+    """`secure` is where to listen with TLS as well; `settings` are further settings of the hub."""
     writer, directory, status = StoringWriter(pool), Directory(pool), Status()
     decoder = TopicDecoder()
 
@@ -208,7 +210,7 @@ async def open_bench(pool, database_url, folder):
 
     hub = Hub(
         pool=pool,
-        settings=Settings(data_dir=folder),
+        settings=Settings(data_dir=folder, **settings),
         sealer=Sealer.open(folder / "secret.key"),
         intake=Intake(writer, directory),
         decode=decode,
@@ -230,10 +232,13 @@ async def open_bench(pool, database_url, folder):
         async with asyncio.timeout(30):
             await watch.listening.wait()
         async with (
-            serve(app, host="127.0.0.1", port=0) as served,
+            serve(app, host="127.0.0.1", port=0, secure=secure) as served,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(60)) as session,
         ):
-            yield Bench(pool, hub, app, served.url, session, writer, status, watch, directory)
+            yield Bench(
+                pool, hub, app, served.url, session, writer, status, watch, directory,
+                served.https_url,
+            )  # fmt: skip
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

@@ -1,8 +1,10 @@
 """One request for every operation, with the ids of a world, and worlds to try them on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
+
+import trustme
 
 from wattwire.api.application import routes
 from wattwire.model import Channel, ChannelKind, Event, Shape
@@ -43,6 +45,7 @@ BODIES = {
     "update_user": {"name": "Changed"},
     "create_token": {"role": "viewer", "name": "new"},
     "create_solarnetwork_token": {"kind": "ReadNodeData", "name": "new"},
+    "create_solarnetwork_certificate": {"certificate": "{client_certificate}"},
     "create_session": {"email": "nobody@example.com", "password": "wrong wrong wrong"},
     "create_device": {"key": "new-device"},
     "update_device": {"name": "Changed"},
@@ -68,6 +71,8 @@ BODIES = {
     },
     "update_integration": {"name": "Changed"},
     "preview_payload": {"format": "wattwire", "event_id": "{event}"},
+    "preview_integration_type": {"event_id": "{event}"},
+    "preview_integration": {"event_id": "{event}"},
     "replay_integration": {"dead_letter_ids": ["{dead_letter}"]},
     "create_source": {
         "type": "mqtt", "name": "New", "settings": BROKER,
@@ -84,6 +89,7 @@ PATH_IDS = {
     "entry_id": "quarantine",
     "user_id": "user",
     "token_id": "token",
+    "certificate_id": "certificate",
     "event_id": "event",
     "type_name": "type",
 }
@@ -102,6 +108,8 @@ class World:
         ids = {name: self.ids[thing] for name, thing in PATH_IDS.items() if thing in self.ids}
         if "/solarnetwork-tokens/" in route.path:
             ids["token_id"] = self.ids["solarnetwork_token"]
+        if route.name.startswith("preview_integration"):  # only what people read has a preview
+            ids |= {"integration_id": self.ids["mail"], "type_name": "email"}
         path = route.path.format(**ids)
         query = QUERIES.get(route.name)
         arguments = {}
@@ -170,6 +178,7 @@ async def make_world(pool, organization_id, mark):
             credentials.CredentialFields(f"{mark}-user", "json", [f"{mark}/t"], [], {}, "hash"),
         )
         integration = await integrations.create(db, organization_id, "webhook", _fields(mark))
+        mail = await integrations.create(db, organization_id, "email", _mail_fields(mark))
         source = await sources.create(
             db,
             organization_id,
@@ -190,6 +199,12 @@ async def make_world(pool, organization_id, mark):
             " VALUES ($1, $2, $3, 'User', 'sealed', '{}') RETURNING id",
             f"{hash(mark) % 10**20:020}", organization_id, mark,
         )  # fmt: skip
+        ids["certificate"] = await db.fetchval(
+            "INSERT INTO solarnetwork_certificate"
+            " (organization_id, device_id, sha256, subject, expires_at)"
+            " VALUES ($1, $2, sha256($3::text::bytea), $3, now() + interval '1 day') RETURNING id",
+            organization_id, stream.device_id, mark,
+        )  # fmt: skip
         await audit.record(db, organization_id, actor=mark, action="test.made", object=1)
     ids |= {
         "user": account.id,
@@ -197,10 +212,18 @@ async def make_world(pool, organization_id, mark):
         "device": stream.device_id,
         "credential": credential.id,
         "integration": integration.id,
+        "mail": mail.id,
         "source": source.id,
         "event": str(event),
+        "client_certificate": _client_certificate(),
     }
     return World(organization_id, mark, ids)
+
+
+def _client_certificate():
+    """A certificate of another authority than the hub's, PEM."""
+    issued = trustme.CA().issue_cert("node@example.com")
+    return issued.cert_chain_pems[0].bytes().decode()
 
 
 def _fields(mark):
@@ -222,6 +245,11 @@ def _fields(mark):
         max_age_seconds=600,
         enabled=True,
     )
+
+
+def _mail_fields(mark):
+    settings = {"host": "h.example", "from_address": f"{mark}@a.example", "to": ["b@a.example"]}
+    return replace(_fields(mark), name=f"{mark} mail", topics=[], settings=settings)
 
 
 async def _make_event(db, organization_id, mark, device_id):

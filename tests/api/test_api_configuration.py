@@ -368,9 +368,8 @@ async def test_another_organization_is_not_touched(bench, owner, filled):
     ]
     empty = {"wattwire": 1, "sources": [], "integrations": [], "mqtt_credentials": []}
     assert 200 == (await apply(owner, empty, prune=True, discard=True)).status
-    assert 1 == await bench.pool.fetchval(
-        "SELECT count(*) FROM integration WHERE deleted_at IS NULL"
-    )
+    left = "SELECT name FROM integration WHERE deleted_at IS NULL ORDER BY name"
+    assert ["zebra integration", "zebra mail"] == [r[0] for r in await bench.pool.fetch(left)]
     assert b"zebra" not in (await owner.get(CONFIGURATION)).body
 
 

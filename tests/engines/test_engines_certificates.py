@@ -13,6 +13,7 @@ from cryptography import x509
 from wattwire.engines import certificates
 from wattwire.engines.certificates import (
     CertificateError,
+    ensure_authority,
     ensure_certificates,
     issue_client_certificate,
     server_context,
@@ -112,7 +113,7 @@ def test_keys_are_private(made, tls):
 
 def test_client_certificates_are_optional_and_checked(made, tls, folder):
     """Without one a client is let in, with ours it is named, with a stranger's it is refused."""
-    server = server_context(made.server, made.key, client_ca=made.ca)
+    server = server_context(made.server, made.key, made.ca)
     _, seen = shake(server, trusting(made.ca), "localhost")
     assert not seen["certificate"]
 
@@ -126,8 +127,47 @@ def test_client_certificates_are_optional_and_checked(made, tls, folder):
         shake(server, client, "localhost")
 
 
-def with_certificate(ca, signed_by, folder, name):
-    issued = issue_client_certificate(signed_by, name)
+def test_a_client_certificate_that_is_over_is_refused(made, tls, folder):
+    """By its own date, in the handshake."""
+    client = with_certificate(made.ca, tls, folder, "meter-7", life=timedelta(hours=-1))
+    with pytest.raises(ssl.SSLError, match=r"(?i)certificate expired"):
+        shake(server_context(made.server, made.key, made.ca), client, "localhost")
+
+
+def test_a_client_certificate_may_name_a_user(made, tls):
+    """The UID of its subject, as SolarNetwork's nodes have it, before the common name."""
+    issued = issue_client_certificate(tls, "node-7", user_id="7")
+    found = x509.load_pem_x509_certificate(issued.certificate)
+
+    assert ["7", "node-7"] == [name.value for name in found.subject]
+    assert "0.9.2342.19200300.100.1.1" == next(iter(found.subject)).oid.dotted_string
+
+
+def test_clients_of_several_authorities_are_let_in(made, tls, folder):
+    """The hub's own and the customer's; not those of a third."""
+    customer = ensure_certificates(folder / "customer")
+    server = server_context(made.server, made.key, made.ca, customer.ca)
+    for signed_by in (tls, folder / "customer"):
+        _, seen = shake(server, with_certificate(made.ca, signed_by, folder, "m"), "localhost")
+        assert ((("commonName", "m"),),) == seen["certificate"]["subject"]
+    ensure_certificates(folder / "third")
+    client = with_certificate(made.ca, folder / "third", folder, "m")
+    with pytest.raises(ssl.SSLError, match=r"(?i)unknown ca"):
+        shake(server, client, "localhost")
+
+
+def test_an_authority_is_made_once(folder):
+    """For a hub whose server's certificate is somebody else's."""
+    made = ensure_authority(folder / "new")
+    before = made.read_bytes()
+
+    assert folder / "new" / "ca.pem" == made
+    assert before == ensure_authority(folder / "new").read_bytes()
+    assert before == ensure_certificates(folder / "new").ca.read_bytes()
+
+
+def with_certificate(ca, signed_by, folder, name, **how):
+    issued = issue_client_certificate(signed_by, name, **how)
     pem = folder / "client.pem"
     pem.write_bytes(issued.certificate + issued.key)
     client = trusting(ca)

@@ -130,9 +130,9 @@ async def test_letters_of_the_whole_world_arrive(bench):
 # --- the fault matrix: what the type says, and what the engine makes of it ---
 
 
-async def through_the_link(bench, settings, batch=BATCH[:1]):
+async def through_the_link(bench, settings, batch=BATCH[:1], seconds=1.0):
     """Deliver as the engine does; return the outcomes with their verdicts."""
-    plan = _Plan(bench.kind, settings)
+    plan = _Plan(bench.kind, settings, seconds)
     link = Link(plan, bench.surroundings, _Clock())
     try:
         outcomes = await link.deliver(batch)
@@ -147,9 +147,9 @@ class _Plan:
 
     id = 1
 
-    def __init__(self, kind, settings):
+    def __init__(self, kind, settings, seconds):
         self.kind, self.settings = kind, settings
-        self.timeout_seconds = 1.0
+        self.timeout_seconds = seconds
 
 
 class _Clock:
@@ -210,7 +210,7 @@ async def test_refusals(bench, faults, reply, verdict):
     """Credentials, a broken service, a busy one: each is told from the others, in one attempt."""
     faults.reply = bench.replies[reply]
     async with faults.serving() as url:
-        answered = await through_the_link(bench, bench.aimed_at(url))
+        answered = await through_the_link(bench, bench.aimed_at(url), seconds=10.0)
     outcome, said = answered["m-0"]
 
     assert verdict == said

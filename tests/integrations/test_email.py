@@ -11,7 +11,8 @@ from smtp_counterparts import (
     SmtpReply,
 )
 
-from wattwire.integrations import _templates
+from wattwire.formats import template_filters
+from wattwire.formats.templates import Template, TemplateError
 from wattwire.integrations._mail import (
     Attachment,
     HeaderError,
@@ -20,7 +21,6 @@ from wattwire.integrations._mail import (
     compose,
 )
 from wattwire.integrations._mail_texts import Writer
-from wattwire.integrations._templates import Template, TemplateError
 from wattwire.integrations.contract import (
     UNREACHABLE,
     Delivered,
@@ -380,10 +380,11 @@ def test_what_templates_cannot_do(source):
 
 def test_filters_look_at_the_clock_and_at_the_size(monkeypatch):
     """Also without a loop; what would be too long is not even made."""
-    with pytest.raises(TemplateError, match="longer than 1,000,000"):
-        _templates._join(range(100), "z" * 100_000)
+    budget = template_filters.Budget(10**9)
+    with pytest.raises(template_filters.TooMuchError, match="longer than 262,144"):
+        template_filters.FILTERS["join"](budget, range(100), "z" * 100_000)
     template = Template("{{ x|upper }}")
-    monkeypatch.setattr(_templates, "_SECONDS", -1.0)
+    monkeypatch.setattr(template_filters, "_SECONDS", -1.0)
     with pytest.raises(TemplateError, match="takes longer"):
         template.render(DATA)
 

@@ -36,6 +36,7 @@ BODIES = {b.words[1]: b.text for b in PAGE if b.words[:1] == ("body",)}
 YAML = {b.words[0]: b.text for b in PAGE if b.language == "yaml"}
 (EXPRESSIONS,) = [b.text.split("\n") for b in PAGE if b.words == ("expressions", "n8n")]
 WEBHOOK = TYPES["webhook"]
+_ADDRESSES = ("url", "secret_url")
 LOCAL = Surroundings(allowed_networks=(ip_network("127.0.0.0/8"),))
 BARE = replace(ALERT, device_key="", device_name="", device_type="", severity="info", data={})
 FAILED = replace(
@@ -44,6 +45,12 @@ FAILED = replace(
     data={"integration_id": 5, "name": "Desk", "status": "error", "reason": "cannot connect"},
 )
 ODD = replace(ALERT, device_name='He said "2 < 3"\\\n', data={"message": "\u2028 ü", "x": None})
+
+
+def url_of(name):
+    """The address of a recipe, under whichever name it is given."""
+    (url,) = (RECIPES[name]["settings"][k] for k in _ADDRESSES if k in RECIPES[name]["settings"])
+    return url
 
 
 def form_of(name):
@@ -90,7 +97,8 @@ def test_the_integration_is_one_that_the_api_takes(name):
     assert given.format_settings == read_format("wattwire", given.format, given.format_settings)
     assert set(given.topics) <= set(TOPICS)
     assert None not in given.limits.model_dump().values()
-    assert str(URL(RECIPES[name]["settings"]["url"])) == settings.url
+    secret = settings.secret_url.get_secret_value() if settings.secret_url else None
+    assert str(URL(url_of(name))) == (settings.url or secret)
     assert merged(WEBHOOK.verdicts, given.outcomes or {})
 
 
@@ -128,9 +136,18 @@ def test_ifttt_reads_values_in_a_row():
     assert "currentA 12.1, realEnergy 1520.5, realPower 4.2, voltageAN 480.2" == found
 
 
+@pytest.mark.parametrize("name", ["zapier", "ifttt", "home-assistant"])
+def test_an_address_that_is_the_password_is_given_as_a_secret(name):
+    """The ledger shows its origin alone."""
+    settings = WEBHOOK.settings.model_validate(RECIPES[name]["settings"])
+
+    assert settings.secret_url is not None
+    assert f"{URL(url_of(name)).origin()}/…" == WEBHOOK.address(settings)
+
+
 def test_ifttt_is_called_at_the_trigger_that_has_values():
     """Not at the one for JSON payloads, and by an event name that it allows."""
-    url = URL(RECIPES["ifttt"]["settings"]["url"])
+    url = URL(url_of("ifttt"))
 
     assert "maker.ifttt.com" == url.host
     assert re.fullmatch(r"/trigger/\w+/with/key/\w+", url.path)
@@ -174,7 +191,7 @@ class Service:
 
     @property
     def _url(self):
-        return RECIPES[self.name]["settings"]["url"]
+        return url_of(self.name)
 
     @staticmethod
     def _body(request, text):
@@ -189,8 +206,9 @@ async def called(name, *messages, **settings):
     app.router.add_route("*", "/{tail:.*}", service.take)
     async with TestServer(app, host="127.0.0.1") as server:
         given = {**RECIPES[name]["settings"], **settings}
-        url = URL(given["url"]).with_scheme("http").with_host("127.0.0.1").with_port(server.port)
-        made = WEBHOOK.settings.model_validate({**given, "url": str(url)})
+        (key,) = given.keys() & set(_ADDRESSES)
+        url = URL(given[key]).with_scheme("http").with_host("127.0.0.1").with_port(server.port)
+        made = WEBHOOK.settings.model_validate({**given, key: str(url)})
         async with WEBHOOK.connect(made, LOCAL) as integration:
             return [await integration.test(message) for message in messages], service.found
 
@@ -241,7 +259,7 @@ def test_the_automation_of_home_assistant_finds_its_names(event):
     """Title and message are written for every event; the trigger is the address of the recipe."""
     (automation,) = yaml.safe_load(YAML["automation"])["automation"]
     (trigger,), (action,) = automation["triggers"], automation["actions"]
-    path = URL(RECIPES["home-assistant"]["settings"]["url"]).path
+    path = URL(url_of("home-assistant")).path
 
     assert f"/api/webhook/{trigger['webhook_id']}" == path
     assert ["POST"] == trigger["allowed_methods"]

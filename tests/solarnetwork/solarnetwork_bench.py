@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import msgspec
+from solarnetwork_document import check
 
 from wattwire.store import solarnetwork
 
@@ -98,7 +99,10 @@ class SolarNetworkClient:
             data=io.BytesIO(body) if body else None,
             skip_auto_headers=["Content-Type", "User-Agent", "Accept"],
         ) as response:  # fmt: skip
-            return Answer(response.status, response.headers, await response.read())
+            answer = Answer(response.status, response.headers, await response.read())
+        content_type = answer.headers.get("Content-Type", "")
+        check(method, urlsplit(target).path, answer.status, content_type, answer.body)
+        return answer
 
     async def call(self, method, target, json=None, *, unsigned=None, body=b"", **signing):
         if json is not None:

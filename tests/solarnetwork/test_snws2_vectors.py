@@ -355,7 +355,7 @@ def test_a_form_is_signed_by_its_parameters():
         content_type="application/x-www-form-urlencoded;charset=UTF-8",
     )
     authorization = snws2.Authorization("x", ("content-type", "date", "host"), SIGNATURE)
-    texts = snws2.candidates(authorization, form, AT, ["h"])
+    texts = list(snws2.candidates(authorization, form, AT, ["h"]))
     bare = Request("POST", form.path, "a=1&b=2", form.headers)
 
     assert (

@@ -52,10 +52,10 @@ async def test_the_library_manages_hooks(library):
     """Creates, lists, reads, replaces, deletes; umlauts in the body, parameters in the address."""
     body = msgspec.json.encode(HOOK).decode()
     made, listed, topics, services = await library(
-        {"method": "POST", "path": f"{BASE}/hooks", "body": body},
+        {"method": "POST", "call": "/user/event/node/hooks", "body": body},
         {"method": "GET", "path": f"{BASE}/hooks?b=x%20y&a=%C3%A4%2F&b=1"},
-        {"method": "GET", "path": f"{BASE}/topics"},
-        {"method": "GET", "path": f"{BASE}/hook/services"},
+        {"method": "GET", "call": "/user/event/node/topics"},
+        {"method": "GET", "call": "/user/event/node/hook/services"},
     )
     hook = made["json"]["data"]
     again = msgspec.json.encode({**HOOK, "id": hook["id"], "name": "new"}).decode()

@@ -1,7 +1,13 @@
 """Stories run the whole hub."""
 
+import sys
+from pathlib import Path
+
 import pytest
 from running_hub import Receiver, RunningHub
+
+# What integrations are tested against: real brokers and databases.
+sys.path.append(str(Path(__file__).parent.parent / "integrations"))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from wattwire.api import (
     events,
     health,
     integration_lifecycle,
+    integration_previews,
     integrations,
     mqtt_credentials,
     organization,
@@ -25,6 +26,7 @@ from wattwire.api import (
     readings,
     resets,
     rollups,
+    solarnetwork_certificates,
     solarnetwork_tokens,
     sources,
     tokens,
@@ -34,7 +36,9 @@ from wattwire.api import (
 from wattwire.api.bounds import Bounds
 from wattwire.api.configuration import routes as configuration
 from wattwire.api.contract import Hub
+from wattwire.api.cross_origin import CrossOrigin
 from wattwire.api.describe import describe
+from wattwire.api.faces import Faces
 from wattwire.api.identity import Face, TokenMemory
 from wattwire.api.live import LiveEvents
 from wattwire.api.logins import LoginGuard
@@ -54,11 +58,13 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     payload_formats.router,  # its preview before an integration's number
     integrations.router,
     integration_lifecycle.router,
+    integration_previews.router,
     deliveries.router,
     events.router,
     organization.router,
     configuration.router,
     solarnetwork_tokens.router,
+    solarnetwork_certificates.router,
     users.router,
     tokens.router,
     health.router,
@@ -74,7 +80,10 @@ def create_app(hub: Hub) -> FastAPI:
     app.state.face = Face(hub, TokenMemory(hub.pool), live, LoginGuard())
     app.state.solarnetwork = Access(hub)
     problems.install(app)
+    app.add_middleware(Faces, owner=app, routers=SOLARNETWORK_ROUTERS)
     app.add_middleware(Bounds)
+    if hub.settings.solarnetwork_origins:
+        app.add_middleware(CrossOrigin, origins=hub.settings.solarnetwork_origins)
     return app
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 import structlog
@@ -74,12 +75,14 @@ class _Exchange:
         self._left = MAX_READINGS_BYTES if scope["path"].startswith(_LARGE) else MAX_BODY_BYTES
         self._whole = False
         scope["request_id"] = self.request_id = os.urandom(8).hex()
-        self._check_declared_length()
+        self._look_at_headers(dict(scope["headers"]))
 
-    def _check_declared_length(self) -> None:
+    def _look_at_headers(self, headers: Mapping[bytes, bytes]) -> None:
         """Refuse at the first byte read, so that the answer is still a proper response."""
-        declared = dict(self.scope["headers"]).get(b"content-length", b"")
+        declared = headers.get(b"content-length", b"")
         self._too_large = declared.isdigit() and int(declared[:20]) > self._left
+        #: Nothing is waited for, and so no clock is needed.
+        self._bodiless = declared in {b"", b"0"} and b"transfer-encoding" not in headers
 
     async def receive(self) -> Message:
         """Hand on the body, counted; after its end only the disconnect is waited for."""
@@ -96,6 +99,8 @@ class _Exchange:
         return message
 
     async def _receive_in_time(self) -> Message:
+        if self._bodiless:
+            return await self._receive()
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 return await self._receive()

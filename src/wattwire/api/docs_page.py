@@ -1,17 +1,19 @@
 """`/api/docs`: the OpenAPI document as a page, made here, so that it works without the internet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import chain
 from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter, Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
-from wattwire.solarnetwork import query_examples
+from wattwire.solarnetwork import page as solarnetwork
+from wattwire.solarnetwork.describe import create_description
 
 router = APIRouter(tags=["health"])
+_SOLARNETWORK: Final = "/api/docs/solarnetwork"
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _STYLE: Final = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
@@ -31,13 +33,19 @@ async def get_docs(request: Request) -> HTMLResponse:
     return _answer(_page(request.app.openapi()))
 
 
-async def get_solarquery_docs(_: Request) -> HTMLResponse:
-    """Show the calls of SolarQuery and SolarIn, by commands that can be run."""
-    return _answer(chain(_head("SolarQuery and SolarIn"), query_examples.body()))
+async def get_solarnetwork_docs(_: Request) -> HTMLResponse:
+    """Show SolarNetwork's calls, with commands that can be run."""
+    return _answer(chain(_head(solarnetwork.TITLE), map(_part, solarnetwork.parts())))
 
 
-# Not an operation of the API, so none of its routes: nothing to describe, nothing to permit.
-router.add_route("/api/docs/solarquery", get_solarquery_docs, include_in_schema=False)
+async def get_solarnetwork_document(_: Request) -> Response:
+    """Return the OpenAPI document of SolarNetwork's calls."""
+    return Response(msgspec.json.encode(create_description()), media_type="application/json")
+
+
+# Not operations of the API, so none of its routes: nothing to describe, nothing to permit.
+router.add_route(_SOLARNETWORK, get_solarnetwork_docs, include_in_schema=False)
+router.add_route(solarnetwork.DOCUMENT, get_solarnetwork_document, include_in_schema=False)
 
 
 def _answer(page: Iterator[str]) -> HTMLResponse:
@@ -55,7 +63,7 @@ def _page(document: dict[str, Any]) -> Iterator[str]:
     yield from _head(title)
     yield f"<h1>{escape(title)}</h1><p>{escape(document['info']['description'])}</p>"
     yield '<p>For programs: <a href="/api/openapi.json">openapi.json</a>. For clients of '
-    yield 'SolarNetwork: <a href="/api/docs/solarquery">SolarQuery and SolarIn</a>.</p>'
+    yield f'SolarNetwork: <a href="{_SOLARNETWORK}">{escape(solarnetwork.TITLE)}</a>.</p>'
     for tag in document["tags"]:
         yield f"<h2>{escape(tag['name'])}</h2><p>{escape(tag['description'])}</p>"
         yield from _operations(document, tag["name"])
@@ -99,3 +107,28 @@ def _example(media: dict[str, Any]) -> str:
     if not isinstance(example, str):
         example = msgspec.json.format(msgspec.json.encode(example)).decode()
     return f"<pre>{escape(example)}</pre>"
+
+
+def _part(part: solarnetwork.Part) -> str:
+    """Return a part of SolarNetwork's page."""
+    match part:
+        case solarnetwork.Heading(level, text):
+            return f"<h{level}>{_marked(text)}</h{level}>"
+        case solarnetwork.Text(text):
+            return f"<p>{_marked(text)}</p>"
+        case solarnetwork.Items(items):
+            return "<ul>" + "".join(f"<li>{_marked(item)}</li>" for item in items) + "</ul>"
+        case solarnetwork.Table(heads, rows):
+            return f"<table>{_row(heads, 'th')}{''.join(_row(row, 'td') for row in rows)}</table>"
+        case solarnetwork.Code(_, kind, text):
+            return f'<pre class="{kind}">{escape(text)}</pre>'
+
+
+def _row(cells: Sequence[str], tag: str) -> str:
+    return "<tr>" + "".join(f"<{tag}>{_marked(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _marked(text: str) -> str:
+    """Return text with what stands between backticks as code."""
+    parts = map(escape, text.split("`"))
+    return "".join(f"<code>{p}</code>" if n % 2 else p for n, p in enumerate(parts))

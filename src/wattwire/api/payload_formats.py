@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from wattwire.api.configured import schema_of
 from wattwire.api.fields import (
@@ -37,6 +37,16 @@ Format = Literal[
 EXAMPLE_SETTINGS: Final[dict[str, Any]] = {}
 _PREVIEW_SETTINGS: Final = {"template": '{"meter": {{ device.id | tojson }}}'}
 _Short = Annotated[str, Field(max_length=255), Text]
+_YEARS: Final = range(1900, 9999)  # what every zone and format has room for
+
+
+def _plausible(time: datetime) -> datetime:
+    if time.year not in _YEARS:
+        raise ValueError(f"must be in the years {_YEARS[0]} to {_YEARS[-1]}")
+    return time
+
+
+_Time = Annotated[AwareDatetime, AfterValidator(_plausible)]
 
 
 class FormatView(View):
@@ -77,7 +87,7 @@ class SampleEvent(Body):
     topic: Annotated[str, Field(min_length=1, max_length=100), Text] = Field(
         default="device.telemetry", description="What happened.", examples=["device.alert"]
     )
-    time: AwareDatetime | None = Field(
+    time: _Time | None = Field(
         default=None, description="When; by default now.", examples=["2025-06-01T12:00:00Z"]
     )
     severity: Literal["info", "warning", "critical"] = Field(
@@ -149,7 +159,7 @@ async def preview_payload(call: Authorized, body: Preview) -> Any:
     """Write an event as an integration would. A template that fails is a 422 with its `line`."""
     kind = FORMATS[body.format]
     settings = _validated(kind, body.format_settings)
-    event = await _event(call, body)
+    event = await chosen_event(call, body.event_id, body.event, EXAMPLES[body.format].event)
     try:
         form = kind.make(settings, body.integration_id)
         written = form.render(event)
@@ -172,15 +182,16 @@ def _unwritable(error: Exception) -> Problem:
     return Problem(422, sentence, slug="unwritable", errors=[fault], **known)
 
 
-async def _event(call: Call, body: Preview) -> Event:
-    if body.event_id is not None:
-        row = await listing.find_event(call.pool, call.organization_id, body.event_id)
+async def chosen_event(
+    call: Call, event_id: UUID | None, sample: SampleEvent | None, example: Event
+) -> Event:
+    """Return the stored event, else the made-up one, else the example. Raises Problem 404."""
+    if event_id is not None:
+        row = await listing.find_event(call.pool, call.organization_id, event_id)
         if row is None:
-            raise not_found("event", body.event_id)
+            raise not_found("event", event_id)
         return events.read_event(row)
-    if body.event is not None:
-        return _made_up(body.event, call.organization_id)
-    return EXAMPLES[body.format].event
+    return example if sample is None else _made_up(sample, call.organization_id)
 
 
 def _made_up(sample: SampleEvent, organization_id: UUID) -> Event:

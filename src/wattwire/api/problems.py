@@ -25,6 +25,11 @@ _MAX_ERRORS: Final = 50
 WRITE_PATHS: Final = ("/api/v1/write", "/api/v2/write")
 #: SolarNetwork's API, whose clients know errors as `{"success": false, "message": …}`.
 SOLARNETWORK_PATHS: Final = ("/solaruser/", "/solarquery/", "/solarin/")
+#: Its status and code where they are not HTTP's own: it knows neither 400 nor 413 nor 503.
+_SOLARNETWORK_WORDS: Final[dict[int, tuple[int, str | None]]] = {
+    400: (422, None), 413: (422, "WEB.00100"), 415: (422, None),
+    503: (429, None), 504: (429, "DAO.00200"),
+}  # fmt: skip
 #: Of InfluxDB's API description; what is not listed is an internal error.
 _INFLUX_CODES: Final = {
     400: "invalid", 401: "unauthorized", 403: "forbidden", 404: "not found",
@@ -129,11 +134,15 @@ def _enveloped(problem: Problem) -> Response:
     """Return what SolarNetwork's clients read; its own routes say most of it themselves."""
     internal = problem.status_code == 500  # noqa: PLR2004 - the hub's own fault
     message = "Internal error" if internal else problem.detail
+    status, code = _SOLARNETWORK_WORDS.get(problem.status_code, (problem.status_code, None))
+    waiting = {"Retry-After": "5"} if status == 429 else {}  # noqa: PLR2004 - too busy
     return Response(
-        msgspec.json.encode({"success": False, "message": message}),
-        status_code=problem.status_code,
+        msgspec.json.encode(
+            {"success": False, **({"code": code} if code else {}), "message": message}
+        ),
+        status_code=status,
         media_type="application/json",
-        headers={"Vary": "Accept", **(problem.headers or {})},
+        headers={"Vary": "Accept", **waiting, **(problem.headers or {})},
     )
 
 

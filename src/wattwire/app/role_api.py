@@ -1,11 +1,14 @@
 """The API in the hub."""
 
 import time
+from pathlib import Path
 from typing import Any
+
+from fastapi import FastAPI
 
 from wattwire.api.application import create_app
 from wattwire.api.contract import Hub, Undecoded
-from wattwire.api.server import serve
+from wattwire.api.server import Secure, serve
 from wattwire.app.inlet import Inlet
 from wattwire.app.pulse import Heard
 from wattwire.app.roles import Stage
@@ -42,15 +45,38 @@ async def start(stage: Stage) -> None:
     app = create_app(hub)
     kit.watch.subscribe(app.state.face.tokens.forget)
     kit.watch.subscribe(app.state.solarnetwork.forget)
+    await _serve(stage, app)
+
+
+async def _serve(stage: Stage, app: FastAPI) -> None:
+    settings, ports = stage.kit.settings, stage.orders.ports
     served = await stage.stack.enter_async_context(
         serve(
             app,
             host=settings.http_host,
-            port=stage.orders.ports.get("http_port", settings.http_port),
+            port=ports.get("http_port", settings.http_port),
+            secure=_secure(stage),
         )
     )
     stage.watch("api_server", served.task)
     stage.ports |= {"http_port": served.port}
+    if served.https_port is not None:
+        stage.ports |= {"https_port": served.https_port}
+
+
+def _secure(stage: Stage) -> Secure | None:
+    """Return how to listen with TLS; clients may show certificates of the hub's CA or another."""
+    settings, info = stage.kit.settings, stage.orders.info
+    port = stage.orders.ports.get("https_port", settings.https_port)
+    if port is None:
+        return None
+    from wattwire.engines.certificates import server_context  # noqa: PLC0415 - memory, for this alone
+
+    client_cas = [Path(info["client_ca_file"])] if info.get("client_ca_file") else []
+    if settings.tls_client_ca_file:
+        client_cas.append(settings.tls_client_ca_file)
+    context = server_context(Path(info["cert_file"]), Path(info["key_file"]), *client_cas)
+    return Secure(settings.https_host, port, context)
 
 
 class Redecoder:

@@ -105,11 +105,9 @@ def _limits(stage: Stage) -> Limits:
 
 
 def _context(stage: Stage) -> Any:
-    info = stage.orders.info
-    client_ca = stage.kit.settings.tls_client_ca_file
-    return server_context(
-        Path(info["cert_file"]), Path(info["key_file"]), Path(client_ca) if client_ca else None
-    )
+    info, client_ca = stage.orders.info, stage.kit.settings.tls_client_ca_file
+    client_cas = (client_ca,) if client_ca else ()
+    return server_context(Path(info["cert_file"]), Path(info["key_file"]), *client_cas)
 
 
 async def _listen(client: Any, door: Door) -> None:

@@ -19,11 +19,11 @@ from wattwire import __version__
 from wattwire.app import pulse
 from wattwire.app.first_start import Owner, ensure_owner, make_demo_token
 from wattwire.app.keeping import Health, keep
-from wattwire.app.kit import NatsUnreachableError, connect_nats
+from wattwire.app.kit import NatsUnreachableError, connect_nats, owner_name
 from wattwire.app.logs import configure_logs
 from wattwire.app.places import Places, open_places
 from wattwire.app.process import Child, ChildFailedError, Orders
-from wattwire.engines.certificates import Certificates, ensure_certificates
+from wattwire.engines.certificates import Certificates, ensure_authority, ensure_certificates
 from wattwire.engines.datadir import DataDir
 from wattwire.engines.errors import EngineError
 from wattwire.engines.private_files import write_private
@@ -37,6 +37,8 @@ ALONE: Final = (ROLES,)
 FEW: Final = (("door", "sources"), ("pipeline",), ("delivery", "api"))
 MANY: Final = (("door", "sources"), ("pipeline",), ("delivery",), ("api",))
 MANY_CORES: Final = 4
+#: Hosts that are no name.
+EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 #: How long a start waits for the first sign of life of each role.
 HEARD_SECONDS: Final = 5.0
 
@@ -176,6 +178,14 @@ async def _migrate(database_url: str) -> None:
 
 
 def _certificates(settings: Settings, folder: DataDir) -> Certificates:
+    """Return the server's certificates; with HTTPS, nodes may show ones of the hub's own CA."""
+    found = _server_certificates(settings, folder)
+    if settings.https_port is None:
+        return found
+    return found._replace(client_ca=ensure_authority(folder.tls))
+
+
+def _server_certificates(settings: Settings, folder: DataDir) -> Certificates:
     if settings.tls_cert_file is not None and settings.tls_key_file is not None:
         return Certificates(
             ca=settings.tls_cert_file,
@@ -183,7 +193,8 @@ def _certificates(settings: Settings, folder: DataDir) -> Certificates:
             key=settings.tls_key_file,
             renewed=False,
         )
-    return ensure_certificates(folder.tls)
+    host = settings.https_host
+    return ensure_certificates(folder.tls, () if host in EVERYWHERE else (host,))
 
 
 async def _start_children(
@@ -213,6 +224,7 @@ async def _start_children(
                 "ca_file": str(certificates.ca.absolute()),
                 "cert_file": str(certificates.server.absolute()),
                 "key_file": str(certificates.key.absolute()),
+                "client_ca_file": str(certificates.client_ca or ""),
                 "expected_roles": list(roles),
             },
         )
@@ -275,7 +287,7 @@ class Parts:
             await pulse.tell_for_ever(
                 client,
                 process="serve",
-                owner=f"serve-{os.getpid()}",
+                owner=owner_name(),
                 roles=[],
                 health=self.health,
                 figures=dict,
@@ -297,10 +309,13 @@ def _info(
     ports: dict[str, int],
 ) -> dict[str, Any]:
     del places
-    http = ports.get("http_port")
+    http, https = ports.get("http_port"), ports.get("https_port")
+    host = settings.https_host
+    secure = {"https_url": f"https://{f'[{host}]' if ':' in host else host}:{https}"}
     return {
         "pid": os.getpid(),
         "http_url": f"http://{settings.http_host}:{http}" if http else None,
+        **(secure if https else {}),
         "mqtt_port": ports.get("mqtt_port"),
         "mqtts_port": ports.get("mqtts_port"),
         "ca_file": str(certificates.ca.absolute()),
@@ -315,11 +330,12 @@ def _greet(settings: Settings, running: Running) -> None:
         f"Wattwire {__version__} is ready.",
         f"  Data        {info['data_dir']}",
         f"  API         {info['http_url']}/api/docs" if info["http_url"] else "",
+        f"  HTTPS       {info['https_url']}" if "https_url" in info else "",
         f"  MQTT        {settings.mqtt_host}:{info['mqtt_port']} (plain), "
         f"{info['mqtts_port']} (TLS)"
         if info["mqtts_port"]
         else "",
-        f"  CA          {info['ca_file']}" if info["mqtts_port"] else "",
+        f"  CA          {info['ca_file']}" if info["mqtts_port"] or "https_url" in info else "",
     ]
     if running.owner is not None and running.owner.made_password:
         lines.append(

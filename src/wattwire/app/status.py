@@ -103,9 +103,7 @@ def _of_processes(living: Sequence[Pulse]) -> list[Metric]:
             if family is None:
                 kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
                 meaning = name.removeprefix("wattwire_").removesuffix("_total").replace("_", " ")
-                family = families[name] = kind(
-                    name.removesuffix("_total"), meaning, labels=_LABELS
-                )
+                family = families[name] = kind(name.removesuffix("_total"), meaning, labels=_LABELS)
             family.add_metric([pulse.process, pulse.owner], value)
     up = GaugeMetricFamily("wattwire_process_up", "Processes heard lately", labels=_LABELS)
     for pulse in living:

@@ -260,6 +260,7 @@ def _look_at_ports(settings: Settings) -> list[Finding]:
     """Say which ports the hub would not get."""
     wanted = {
         "API": (settings.http_host, settings.http_port, "WATTWIRE_HTTP_PORT"),
+        "API (TLS)": (settings.https_host, settings.https_port, "WATTWIRE_HTTPS_PORT"),
         "MQTT door": (settings.mqtt_host, settings.mqtt_port, "WATTWIRE_MQTT_PORT"),
         "MQTT door (TLS)": (settings.mqtt_host, settings.mqtts_port, "WATTWIRE_MQTTS_PORT"),
     }

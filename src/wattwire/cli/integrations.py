@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from wattwire.cli.output import CommandError, fail, show, show_list
+from wattwire.cli.output import CommandError, fail, show, show_json, show_list
 from wattwire.cli.reach import (
     CursorOption,
     DataDirOption,
@@ -56,8 +56,23 @@ def create(
 @app.command()
 def preview(
     *,
-    form: Annotated[str, typer.Option("--format", help="wattwire, connexa, template, …")],
+    form: Annotated[
+        str | None, typer.Option("--format", help="A body: wattwire, connexa, template, …")
+    ] = None,
     format_settings: FormatSettingsOption = None,
+    type: Annotated[  # noqa: A002 - the option's name
+        str | None, typer.Option("--type", help="Or what people are sent: email, slack.")
+    ] = None,
+    integration: Annotated[
+        int | None, typer.Option("--id", help="Or what an integration would send them.")
+    ] = None,
+    settings: Annotated[
+        str | None,
+        typer.Option("--settings", help="Of --type, or laid over those of --id; JSON, or @FILE."),
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--count", min=1, help="Of --type and --id: more make a digest.")
+    ] = 1,
     event: Annotated[
         str | None, typer.Option("--event", help="A stored event's id; else an example.")
     ] = None,
@@ -65,10 +80,31 @@ def preview(
     organization: OrganizationOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what an event looks like in a format."""
-    body = _format(form, format_settings) | ({"event_id": event} if event else {})
-    where = Where(data_dir, organization)
-    show(call_api(where, "POST", f"{PATH}/preview", body=body), as_json=as_json)
+    """Show what an event looks like: as a body in a format, or as a mail or Slack message."""
+    where, stored = Where(data_dir, organization), {"event_id": event} if event else {}
+    if sum(given is not None for given in (form, type, integration)) != 1:
+        fail(CommandError("give one of --format, --type and --id"))
+    if form is not None:
+        if settings is not None or count > 1:
+            fail(CommandError("--settings and --count belong to --type and --id"))
+        body = _format(form, format_settings) | stored
+        show(call_api(where, "POST", f"{PATH}/preview", body=body), as_json=as_json)
+        return
+    if format_settings is not None:
+        fail(CommandError("--format-settings belongs to --format"))
+    path = f"{PATH}/{integration}" if type is None else f"/api/v1/integration-types/{type}"
+    body = {"settings": _settings(settings or "{}"), "count": count} | stored
+    _show_parts(call_api(where, "POST", f"{path}/preview", body=body), as_json=as_json)
+
+
+def _show_parts(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print each part below its name, without what a terminal would take for a command."""
+    if as_json:
+        show_json(found)
+        return
+    for part in found["parts"]:
+        shown = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in part["content"])
+        print(f"--- {part['name']} ({part['content_type']})\n{shown.rstrip()}\n")
 
 
 def _format(form: str | None, settings: str | None) -> dict[str, Any]:

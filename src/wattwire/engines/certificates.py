@@ -38,6 +38,7 @@ class Certificates(NamedTuple):
     server: Path  #: the server's certificate, then the CA's
     key: Path
     renewed: bool  #: the server's certificate was made or renewed by this call
+    client_ca: Path | None = None  #: the hub's own CA, where it lets clients in by certificate
 
 
 class Issued(NamedTuple):
@@ -45,6 +46,14 @@ class Issued(NamedTuple):
 
     certificate: bytes
     key: bytes
+
+
+def ensure_authority(folder: Path) -> Path:
+    """Make the CA where there is none; return its certificate. Raises EngineError."""
+    prepare_folder(folder)
+    with explained(folder):
+        _ensure_ca(folder)
+    return folder / "ca.pem"
 
 
 class _Signer(NamedTuple):
@@ -65,25 +74,29 @@ def ensure_certificates(folder: Path, names: Sequence[str] = ()) -> Certificates
         server, key = folder / "server.pem", folder / "server.key"
         renewed = not _is_good(server, key, signer, wanted)
         if renewed:
-            issued = _issue(signer, "wattwire", SERVER_LIFE, server_names=wanted)
+            issued = _issue(signer, _name("wattwire"), SERVER_LIFE, server_names=wanted)
             write_private(key, issued.key)  # first: a key without its certificate is made anew
             write_private(server, issued.certificate + _pem(signer.certificate), mode=0o644)
     return Certificates(folder / "ca.pem", server, key, renewed)
 
 
 def issue_client_certificate(
-    folder: Path, common_name: str, life: timedelta = CLIENT_LIFE
+    folder: Path, common_name: str, life: timedelta = CLIENT_LIFE, *, user_id: str | None = None
 ) -> Issued:
-    """Return a certificate by which a client of that name shows itself. The key is kept nowhere."""
+    """Return a certificate by which a client of that name shows itself. The key is kept nowhere.
+
+    `user_id` is the UID of its subject, as SolarNetwork's nodes have it.
+    """
     prepare_folder(folder)
     if not 1 <= len(common_name) <= MAX_COMMON_NAME:
         raise CertificateError(f"A certificate's name has 1 to {MAX_COMMON_NAME} characters")
     with explained(folder):
-        return _issue(_ensure_ca(folder), common_name, life, server_names=None)
+        subject = _name(common_name, user_id)
+        return _issue(_ensure_ca(folder), subject, life, server_names=None)
 
 
-def server_context(cert: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
-    """Return a TLS 1.2+ server context; with `client_ca`, clients may show certificates of that CA.
+def server_context(cert: Path, key: Path, *client_cas: Path) -> ssl.SSLContext:
+    """Return a TLS 1.2+ server context; clients may show certificates of any of these CAs.
 
     A renewed pair is taken over by `context.load_cert_chain(cert, key)`. Raises CertificateError.
     """
@@ -92,12 +105,12 @@ def server_context(cert: Path, key: Path, client_ca: Path | None = None) -> ssl.
     context.options |= ssl.OP_NO_RENEGOTIATION
     try:
         context.load_cert_chain(cert, key, password=_no_password)
-        if client_ca is not None:
+        for client_ca in client_cas:
             context.load_verify_locations(cafile=client_ca)
             context.verify_mode = ssl.CERT_OPTIONAL
     except OSError as error:  # SSLError is one
         reason = getattr(error, "reason", None) or error.strerror or error
-        paths = ", ".join(str(path) for path in (cert, key, client_ca) if path)
+        paths = ", ".join(str(path) for path in (cert, key, *client_cas))
         raise CertificateError(
             f"The certificate cannot be used ({reason}): look at {paths}"
         ) from error
@@ -187,7 +200,7 @@ def _make_ca() -> Issued:
 
 def _issue(
     ca: _Signer,
-    common_name: str,
+    subject: x509.Name,
     life: timedelta,
     *,
     server_names: x509.SubjectAlternativeName | None,
@@ -199,7 +212,7 @@ def _issue(
     ca_key_id = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ca_id)
     own_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     builder = (
-        _builder(_name(common_name), ca.certificate.subject, key.public_key(), life)
+        _builder(subject, ca.certificate.subject, key.public_key(), life)
         .serial_number(x509.random_serial_number())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
@@ -220,8 +233,11 @@ def _builder(
     return builder.not_valid_before(now - BACKDATED).not_valid_after(now + life)
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+def _name(common_name: str, user_id: str | None = None) -> x509.Name:
+    names = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    if user_id is not None:
+        names.insert(0, x509.NameAttribute(NameOID.USER_ID, user_id))
+    return x509.Name(names)
 
 
 def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:

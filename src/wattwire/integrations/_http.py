@@ -10,7 +10,7 @@ import errno
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Container, Iterable
+from collections.abc import AsyncIterator, Callable, Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -138,14 +138,17 @@ async def open_client(surroundings: Surroundings) -> AsyncIterator[aiohttp.Clien
         yield client
 
 
-async def read_excerpt(response: aiohttp.ClientResponse) -> str:
-    """Return the beginning of an answer as printable text; a longer one costs the connection."""
+async def read_excerpt(response: aiohttp.ClientResponse, hide: Callable[[str], str] = str) -> str:
+    """Return the beginning of an answer as printable text; a longer one costs the connection.
+
+    `hide` takes out what must not be shown, before anything is cut in two.
+    """
     raw = b""
     while len(raw) < EXCERPT_BYTES and not response.content.at_eof():
         raw += await response.content.read(EXCERPT_BYTES - len(raw))
     if response.headers.get("Content-Encoding", "identity") != "identity":
         return ""
-    return printable(raw.decode("utf-8", "replace"))
+    return printable(hide(raw.decode("utf-8", "replace")))
 
 
 def printable(text: str, limit: int = 500) -> str:
@@ -172,8 +175,12 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
 class explained:  # noqa: N801 - used as a statement; a generator would cost more on each call
     """Turn what goes wrong on the way to a service into an UnreachableError of one sentence.
 
-    A TimeoutError stays what it is: whether the message arrived is not known then.
+    A TimeoutError stays what it is: whether the message arrived is not known then. `hide` takes out
+    of the sentence what must not be shown.
     """
+
+    def __init__(self, hide: Callable[[str], str] = str) -> None:
+        self._hide = hide
 
     def __enter__(self) -> None:
         """Begin."""
@@ -181,17 +188,25 @@ class explained:  # noqa: N801 - used as a statement; a generator would cost mor
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Explain."""
         if isinstance(error, aiohttp.ClientError | OSError) and not isinstance(error, TimeoutError):
-            raise UnreachableError(printable(_cause(error))) from error
+            raise UnreachableError(printable(self._hide(_cause(error)))) from error
 
 
 def _cause(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"certificate of {error.host} not trusted: {error.certificate_error}"
     if isinstance(error, aiohttp.ClientConnectorError):
-        inner = error.os_error
-        if isinstance(inner, ssl.SSLError):
-            return f"TLS with {error.host} failed: {inner.reason or inner}"
-        if isinstance(inner, ForbiddenAddressError):
-            return str(inner.strerror)
-        return f"cannot connect to {error.host}:{error.port}: {inner.strerror or inner}"
+        return _why_not_connected(error)
+    if isinstance(error, aiohttp.ClientResponseError):  # its own words hold the whole address
+        return f"{type(error).__name__}: {error.status}, {error.message}"
+    if isinstance(error, aiohttp.InvalidURL):  # and these are nothing else
+        return "the address cannot be used"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _why_not_connected(error: aiohttp.ClientConnectorError) -> str:
+    inner = error.os_error
+    if isinstance(inner, ssl.SSLError):
+        return f"TLS with {error.host} failed: {inner.reason or inner}"
+    if isinstance(inner, ForbiddenAddressError):
+        return str(inner.strerror)
+    return f"cannot connect to {error.host}:{error.port}: {inner.strerror or inner}"

@@ -7,18 +7,22 @@ digest `events` (at most 200, the worst first), `more` (how many are left out), 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from wattwire.formats.templates import Rules, Template, TemplateError
 from wattwire.integrations._http import printable
 from wattwire.integrations._telling import Told, clock, digest_of, tell
-from wattwire.integrations._templates import LONGEST_SOURCE, Template
 from wattwire.model import Message
 
 MOST_LISTED: Final = 200
+_PLAIN: Final = Rules(longest_text=1_000_000)
+LONGEST_SOURCE: Final = _PLAIN.longest_source
+_RULES: Final = {"subject": _PLAIN, "text": _PLAIN, "html": replace(_PLAIN, html=True)}
 _LONGEST_SUBJECT: Final = 200
+_LONGEST_UNCUT: Final = 4000  #: of a subject, before it is made one line
 
 SUBJECT: Final = "{{ event.emoji }} {{ event.title }}"
 TEXT: Final = """\
@@ -123,8 +127,8 @@ class Templates(BaseModel):
 
     @field_validator("subject", "text", "html")
     @classmethod
-    def _can_be_read(cls, source: str) -> str:
-        Template(source)
+    def _can_be_read(cls, source: str, info: ValidationInfo) -> str:
+        Template(source, _RULES[str(info.field_name)])
         return source
 
 
@@ -158,19 +162,28 @@ class Writer:
     """Templates, read once. Raises TemplateError for one that cannot be read."""
 
     def __init__(self, templates: Templates) -> None:
-        self._subject = Template(templates.subject)
-        self._text = Template(templates.text)
-        self._html = Template(templates.html, html=True)
+        self._templates = {
+            name: Template(getattr(templates, name), rules) for name, rules in _RULES.items()
+        }
 
     def write(self, batch: Sequence[Message]) -> Written:
-        """Return the mail about at least one message. Raises TemplateError."""
+        """Return the mail about at least one message.
+
+        Raises TemplateError that has the name of the text which failed, and the line.
+        """
         data, told = _about_one(batch[0]) if len(batch) == 1 else _about_many(batch)
         return Written(
-            subject=printable(self._subject.render(data, 4000), _LONGEST_SUBJECT),
-            text=self._text.render(data),
-            html=self._html.render(data),
+            subject=printable(self._text("subject", data, _LONGEST_UNCUT), _LONGEST_SUBJECT),
+            text=self._text("text", data),
+            html=self._text("html", data),
             told=told,
         )
+
+    def _text(self, name: str, data: Mapping[str, Any], longest: int | None = None) -> str:
+        try:
+            return self._templates[name].render(data, longest)
+        except TemplateError as error:
+            raise TemplateError(error.reason, error.line, name) from None
 
 
 def _about_one(message: Message) -> tuple[Mapping[str, Any], Sequence[Told]]:

@@ -13,8 +13,10 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
@@ -25,7 +27,7 @@ from paho.mqtt.properties import Properties
 from wattwire.integrations import _http
 from wattwire.integrations._guarded_socket import dial
 from wattwire.integrations._mqtt_properties import PublishProperties
-from wattwire.integrations._paho import CONNECT_SECONDS, FAILED, Broker, new_client
+from wattwire.integrations._paho import CONNECT_SECONDS, FAILED, Broker, Will, new_client
 from wattwire.integrations.contract import UnreachableError
 
 ANSWER_SECONDS: Final = 10.0
@@ -62,6 +64,7 @@ class Connection:
         self._most_qos = 2
         self._retains = True
         self._loop = asyncio.get_running_loop()
+        self._ready = ready
         self._client = new_client(broker, ready)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
@@ -84,7 +87,12 @@ class Connection:
     # --- opening and closing ---
 
     async def open(self) -> None:
-        """Say CONNECT and wait for the broker's yes. Raises RefusedByBrokerError and others."""
+        """Say CONNECT and wait for the broker's yes. Raises RefusedByBrokerError and others.
+
+        However the connection is lost, what is still in our buffers is lost with it: a broker that
+        is back must not get it behind what the next connection said.
+        """
+        self._linger(forget=True)
         options: dict[str, Any] = {"clean_start": True} if self.broker.version == "5" else {}
         broker = self.broker
 
@@ -113,11 +121,19 @@ class Connection:
     async def close(self) -> None:
         """Say goodbye, so that no will is published."""
         if self.alive:
+            self._linger(forget=False)
             self._client.disconnect()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GOODBYE_SECONDS):
                     await self._closed.wait()
         self.drop("closed")
+
+    def _linger(self, *, forget: bool) -> None:
+        """Say what becomes of unsent bytes when the socket is closed: forgotten (RST), or sent."""
+        with contextlib.suppress(OSError):  # closed already
+            self._ready.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", int(forget), 0)
+            )
 
     def drop(self, why: str = "given up: no answer") -> None:
         """Cut the connection without a goodbye: the broker publishes the will."""
@@ -311,13 +327,21 @@ def _websocket_threads() -> ThreadPoolExecutor:
 
 
 async def open_connection(
-    broker: Broker, guard: _http.Guard, on_message: OnMessage = lambda _: None
+    broker: Broker,
+    guard: _http.Guard,
+    on_message: OnMessage = lambda _: None,
+    will: Callable[[], Will] | None = None,
 ) -> Connection:
-    """Open a connection. Raises UnreachableError, RefusedByBrokerError."""
+    """Open a connection. Raises UnreachableError, RefusedByBrokerError.
+
+    `will` is asked for the last will once there is somebody to say CONNECT to.
+    """
     where = f"{broker.host}:{broker.port}"
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             ready = await dial(guard, broker.host, broker.port, broker.tls)
+            if will is not None:
+                broker = replace(broker, will=will())
             connection = Connection(broker, ready, on_message)
             try:
                 await connection.open()

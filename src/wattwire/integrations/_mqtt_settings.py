@@ -54,6 +54,11 @@ class Sparkplug(BaseModel):
     historical_after_seconds: int = Field(
         default=300, ge=1, le=86_400, description="Older data are marked as history."
     )
+    typed_data: bool = Field(
+        default=False,
+        description="Repeat data types in DDATA, which the specification advises against: for "
+        "readers that forget births, such as the npm package sparkplug-payload.",
+    )
 
 
 class Settings(IntegrationSettings):

@@ -9,14 +9,16 @@ import structlog
 from wattwire.integrations._mqtt_client import Connection
 from wattwire.integrations._mqtt_settings import Sparkplug
 from wattwire.integrations._paho import Will
-from wattwire.integrations._sparkplug_session import EdgeNode, asks_rebirth, first_bd_seq
+from wattwire.integrations._sparkplug_session import EdgeNode, Sent, asks_rebirth, first_bd_seq
 from wattwire.integrations._topics import TopicTemplate
 from wattwire.integrations.contract import UnreachableError
-from wattwire.model import Event
+from wattwire.model import Event, to_micros
 
 #: Births follow one another no faster, however often somebody asks.
 REBIRTH_SECONDS: Final = 1.0
 GOODBYE_SECONDS: Final = 2.0
+#: The topic of events that tell of a device's coming and going.
+STATUS: Final = "device.status"
 _DEVICE: Final = TopicTemplate.parse("{device_key}")
 
 log = structlog.get_logger()
@@ -24,6 +26,10 @@ log = structlog.get_logger()
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _kind_of(topic: str) -> str:
+    return topic.split("/")[2]
 
 
 class Edge:
@@ -35,6 +41,7 @@ class Edge:
             settings.edge_node,
             first_bd_seq(time.time()),
             settings.historical_after_seconds * 1000,
+            typed_data=settings.typed_data,
         )
         self._connection: Connection | None = None
         self._born_at = 0.0
@@ -74,10 +81,24 @@ class Edge:
             self._timer = None
 
     def say(self, connection: Connection, event: Event, body: bytes) -> str:
-        """Send a message's data; return the receipt. Raises ValueError for no such message."""
-        for topic, payload in self._node.data(_DEVICE.fill(event), body, _now_ms()):
+        """Send what a message says, data or a device's coming or going; return the receipt.
+
+        Raises ValueError for a message that has no place in an edge node.
+        """
+        device = _DEVICE.fill(event)
+        if event.topic == STATUS:
+            sent = self._status(device, event)
+        else:
+            sent = self._node.data(device, body, _now_ms())
+        for topic, payload in sent:
             connection.publish(topic, payload, qos=0)
-        return f"DDATA, seq {self._node.seq}"
+        return f"{_kind_of(sent[-1][0])}, seq {self._node.seq}" if sent else "nothing to say"
+
+    def _status(self, device: str, event: Event) -> list[Sent]:
+        """Return a device's death or its birth: what it means that it comes or goes."""
+        if event.data.get("status") == "online":
+            return self._node.found(device, _now_ms())
+        return self._node.lost(device, to_micros(event.time) // 1000, _now_ms())
 
     async def end(self, connection: Connection) -> None:
         """Die before the goodbye: the broker publishes no will then."""

@@ -13,6 +13,9 @@ be taken for that of the next session; no shorter one can.
 when it gets a metric or a metric's type changes. A birth tells the newest value that was sent of
 each metric; null, where only history is known. Each message becomes one DDATA.
 
+**Deaths.** A device with which the hub lost touch is dead until it is back: births leave it out.
+What it said before its death and is sent after it is history, between a birth and another death.
+
 **History.** Data are marked `is_historical` when they are older than what was sent before them of
 the same device, or older than a limit: a host must not take them for the state of things.
 
@@ -52,6 +55,7 @@ class _Device:
 
     metrics: dict[str, Metric] = field(default_factory=dict)
     sent_ms: int = 0  #: the time of the newest data
+    died_ms: int | None = None  #: when it was lost; None: it is alive
 
 
 @dataclass(slots=True)
@@ -62,6 +66,7 @@ class EdgeNode:
     name: str
     bd_seq: int  #: of the session; to begin with, of the one before the first
     historical_after_ms: int
+    typed_data: bool = False  #: whether data repeat the types that births said
     seq: int = 0
     _aliases: int = 0
     _devices: dict[str, _Device] = field(default_factory=dict)
@@ -84,14 +89,33 @@ class EdgeNode:
         return metric_of(DataType.INT64, self.bd_seq, name=BD_SEQ, timestamp=now_ms)
 
     def births(self, now_ms: int) -> list[Sent]:
-        """Return NBIRTH and the DBIRTH of each known device; seq starts again at 0."""
+        """Return NBIRTH and the DBIRTH of each known device alive; seq starts again at 0."""
         self.seq = COUNTERS - 1
         rebirth = metric_of(DataType.BOOLEAN, False, name=REBIRTH, timestamp=now_ms)
         born = [self._numbered("NBIRTH", "", [self._number(now_ms), rebirth], now_ms)]
-        return born + [self._birth(name, now_ms) for name in self._devices]
+        alive = [name for name, known in self._devices.items() if known.died_ms is None]
+        return born + [self._birth(name, now_ms) for name in alive]
+
+    def lost(self, device: str, at_ms: int, now_ms: int) -> list[Sent]:
+        """Hear that a device is not to be reached: return its DDEATH, if it was alive."""
+        known = self._devices.get(device)
+        if known is None or known.died_ms is not None:
+            return []
+        known.died_ms = at_ms
+        return [self._numbered("DDEATH", device, [], now_ms)]
+
+    def found(self, device: str, now_ms: int) -> list[Sent]:
+        """Hear that a device is back: return its DBIRTH, if it had died."""
+        known = self._devices.get(device)
+        if known is None or known.died_ms is None:
+            return []
+        known.died_ms = None
+        return [self._birth(device, now_ms)]
 
     def data(self, device: str, body: bytes, now_ms: int) -> list[Sent]:
         """Return what says a message's metrics: DDATA, and before it DBIRTH where one is due.
+
+        Behind data that a dead device said before its death there is another DDEATH.
 
         Raises ValueError for a body that is no payload of named, typed metrics.
         """
@@ -101,15 +125,21 @@ class EdgeNode:
             raise ValueError("the payload has no metrics")
         known = self._devices.get(device) or self._new(device)
         newest = max(metric.timestamp or 0 for metric in metrics)
-        historical = newest < max(known.sent_ms, now_ms - self.historical_after_ms)
-        due = self._announce(known, metrics)
+        died = known.died_ms
+        stays_dead = died is not None and newest <= died
+        limit = max(known.sent_ms, now_ms - self.historical_after_ms)
+        historical = stays_dead or newest < limit
+        due = self._announce(known, metrics) or died is not None
         if not historical:
             known.sent_ms = newest
             self._remember(known, metrics)
         self._devices[device] = known
-        said = [_said(metric, known, historical=historical) for metric in metrics]
+        known.died_ms = None
+        typed = self.typed_data
+        said = [_said(m, known, historical=historical, typed=typed) for m in metrics]
         sent = [self._birth(device, now_ms)] if due else []
-        return [*sent, self._numbered("DDATA", device, said, now_ms, payload.uuid)]
+        sent.append(self._numbered("DDATA", device, said, now_ms, payload.uuid))
+        return sent + (self.lost(device, died, now_ms) if stays_dead and died else [])
 
     def _new(self, device: str) -> _Device:
         if not device or len(self._devices) >= MOST_DEVICES:
@@ -171,11 +201,15 @@ def _null(metric: Metric) -> Metric:
     return replace(metric, is_null=True, carrier=Carrier.NONE, raw=0)
 
 
-def _said(metric: Metric, known: _Device, *, historical: bool) -> Metric:
+def _said(metric: Metric, known: _Device, *, historical: bool, typed: bool) -> Metric:
     """Return the metric as data have it: by its alias, without what the birth said."""
-    alias = known.metrics[metric.name or ""].alias
     return replace(
-        metric, name=None, alias=alias, datatype=None, properties={}, is_historical=historical
+        metric,
+        name=None,
+        alias=known.metrics[metric.name or ""].alias,
+        datatype=metric.datatype if typed else None,
+        properties={},
+        is_historical=historical,
     )
 
 

@@ -7,6 +7,10 @@ of the hub, and on top of either a role to assume (with an external ID if its tr
 for one). Nothing else is asked of the account, not even when you press *Test*: the test sends a
 real message.
 
+**By name.** With a `queue_name` in place of a `queue_url` the hub asks SQS for the address, in the
+region and the account of the credentials, once for each connection: that needs `sqs:GetQueueUrl`
+as well. A queue that is not there is told as `Queue [name] does not exist (using region r).`
+
 **FIFO.** Messages of a device keep their order (or all of them, with a `message_group_id`), and
 repeats within five minutes are dropped by SQS, because the deduplication ID is the message's.
 Batches leave one at a time; a message that is refused and sent again later has lost its place.
@@ -22,14 +26,16 @@ missing queue pause the integration until its settings change or a test succeeds
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Any, Final, Literal, Self
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wattwire.integrations import _aws, _aws_answers, _aws_batches
 from wattwire.integrations._aws_access import Access
 from wattwire.integrations._aws_batches import Dialect, Entry
+from wattwire.integrations._sqs_queues import Queue
 from wattwire.integrations.contract import (
     IntegrationSettings,
     IntegrationType,
@@ -37,6 +43,7 @@ from wattwire.integrations.contract import (
     Outcome,
     Outcomes,
     Presets,
+    Retry,
     Surroundings,
 )
 from wattwire.model import Message
@@ -55,11 +62,19 @@ class Settings(IntegrationSettings):
     """Fields of the form, the API schema and the reference table."""
 
     type: Literal["aws_sqs"] = "aws_sqs"
-    queue_url: str = Field(
+    queue_url: str | None = Field(
+        default=None,
         pattern=r"^https?://\S+$",
         max_length=2048,
         description="URL of the queue.",
         examples=["https://sqs.eu-central-1.amazonaws.com/123456789012/readings"],
+    )
+    queue_name: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]+(\.fifo)?$",
+        max_length=80,
+        description="In place of its URL: its name in the region and account of the credentials.",
+        examples=["readings"],
     )
     message_group_id: str | None = Field(
         default=None,
@@ -72,7 +87,13 @@ class Settings(IntegrationSettings):
     @property
     def fifo(self) -> bool:
         """Return whether the queue keeps order, which SQS says in its name."""
-        return self.queue_url.endswith(".fifo")
+        return (self.queue_url or self.queue_name or "").endswith(".fifo")
+
+    @model_validator(mode="after")
+    def _names_one_queue(self) -> Self:
+        if (self.queue_url is None) == (self.queue_name is None):
+            raise ValueError("give either a queue_url or a queue_name")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +102,24 @@ class Sqs:
 
     settings: Settings
     caller: _aws.Caller
+    queue: Queue
 
     async def deliver(self, batch: Sequence[Message]) -> Outcomes:
         """Send the batch in one call, without what SQS could not take."""
-        return await _aws_batches.send_written(batch, _DIALECT, self._send)
+        url = await self.queue.url()
+        if isinstance(url, Retry):
+            return dict.fromkeys((message.id for message in batch), url)
+        return await _aws_batches.send_written(batch, _DIALECT, partial(self._send, url))
 
     async def test(self, probe: Message) -> Outcome:
         """Send the probe as an ordinary message."""
         return (await self.deliver([probe]))[probe.id]
 
-    async def _send(self, batch: Sequence[Message], texts: Mapping[str, str]) -> _aws.Answer:
+    async def _send(
+        self, url: str, batch: Sequence[Message], texts: Mapping[str, str]
+    ) -> _aws.Answer:
         entries = [self._entry(message, texts[message.id]) for message in batch]
-        body = _encode({"QueueUrl": self.settings.queue_url, "Entries": entries})
+        body = _encode({"QueueUrl": url, "Entries": entries})
         return await self.caller.request("POST", "/", _HEADERS, body)
 
     def _entry(self, message: Message, text: str) -> dict[str, Any]:
@@ -150,7 +177,15 @@ _DIALECT: Final = Dialect(
 async def connect(settings: Settings, surroundings: Surroundings) -> AsyncIterator[Sqs]:
     """Open the queue for as long as the context lasts."""
     async with _aws.open_caller("sqs", settings.aws, surroundings) as caller:
-        yield Sqs(settings, caller)
+        queue = Queue(
+            caller, settings.queue_name or "", settings.aws.region, known=settings.queue_url
+        )
+        yield Sqs(settings, caller, queue)
+
+
+def address(settings: Settings) -> str:
+    """Return the queue's URL, or where it is looked for: `sqs://eu-central-1/readings`."""
+    return settings.queue_url or f"sqs://{settings.aws.region}/{settings.queue_name}"
 
 
 TYPE = IntegrationType(
@@ -158,7 +193,7 @@ TYPE = IntegrationType(
     settings=Settings,
     limits=LIMITS,
     connect=connect,
-    address=lambda settings: settings.queue_url,
+    address=address,
     presets=Presets(),
     verdicts=_aws_answers.VERDICTS,
     timeout_seconds=lambda _: _aws.CALL_SECONDS,

@@ -121,9 +121,9 @@ class Surroundings:
 
 
 class IntegrationSettings(BaseModel):
-    """Shared configuration only: no fields, no behaviour."""
+    """Shared configuration only: no fields, no behaviour. Errors hold nothing that was given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Integration(Protocol):
@@ -141,6 +141,39 @@ class Integration(Protocol):
 
 
 S = TypeVar("S", bound=IntegrationSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of what people will see: a subject, a text, blocks."""
+
+    name: str
+    content_type: str
+    content: str
+
+
+class PreviewError(ValueError):
+    """A message that cannot be written: `setting` names the template that fails.
+
+    `line` is where in it, if that is known; `reason` is one line for a person.
+    """
+
+    def __init__(self, setting: str, reason: str, line: int | None = None) -> None:
+        where = setting if line is None else f"{setting}, line {line}"
+        super().__init__(f"{where}: {reason}")
+        self.setting, self.reason, self.line = setting, reason, line
+
+
+@dataclass(frozen=True, slots=True)
+class Preview(Generic[S]):
+    """How messages look to the people who read them. Pure: no network, and no secrets needed."""
+
+    #: One message alone, or a digest of several. Raises PreviewError.
+    parts: Callable[[S, Sequence[Message]], Sequence[Part]]
+    #: Settings that are not looked at: secrets, and what is only right together with one.
+    unseen: frozenset[str]
+    #: What stands for settings that are required and were not given, or are not looked at.
+    stand_ins: Mapping[str, Any]
 
 
 def _standard(_settings: Any) -> Sequence[float]:
@@ -189,6 +222,7 @@ class IntegrationType(Generic[S]):
     #: Whether many messages become one (a digest): a limited rate then counts calls.
     folds: bool = False
     format: str = "wattwire"  #: how events are written unless the integration says otherwise
+    preview: Preview[S] | None = None  #: None: its messages are for programs
 
     @property
     def name(self) -> str:

@@ -20,9 +20,15 @@ them, the worst first. A critical event is never folded: it is a mail of its own
 escaped. They see `event` (`title`, `line`, `what`, `topic`, `severity`, `colour`, `emoji`,
 `device`, `stream`, `site`, `time`, `values`), `data` (the event's own) and `id`; digests see
 `events`, `more`, `title`, `counts`, `first`, `last`. A name that does not exist is an error: the
-message is kept as a dead letter with the reason.
+message is kept as a dead letter that names the text and the line. A list is written with `|join`,
+a loop or `|tojson`. A rendering may take 100,000 steps and write a million characters.
 
     {{ event.device }} is at {{ data.temperature }} °C, more than {{ data.threshold }} °C
+
+**Preview.** `POST /api/v1/integration-types/email/preview`, for one that exists
+`POST /api/v1/integrations/{id}/preview`, and `wattwire integration preview --type email` or `--id`
+show the subject, the text and the HTML of an event, or of a digest (`count`). Nothing is sent, and
+no password is needed. A template that fails is named with its line.
 
 **Repeats.** The `Message-ID` is made of the message's id and stays the same over all attempts, and
 most mailboxes show it once. Mails about one alert (`alert_id`) form a thread.
@@ -49,6 +55,7 @@ from typing import Annotated, Final, Literal, Self
 from cryptography import x509
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
+from wattwire.formats.templates import TemplateError
 from wattwire.integrations import _smtp
 from wattwire.integrations._http import Guard
 from wattwire.integrations._mail import (
@@ -62,7 +69,6 @@ from wattwire.integrations._mail import (
 )
 from wattwire.integrations._mail_texts import DigestTemplates, Templates, Writer, Written
 from wattwire.integrations._telling import deliver_folded
-from wattwire.integrations._templates import TemplateError
 from wattwire.integrations.contract import (
     ConfigurationError,
     IntegrationSettings,
@@ -70,7 +76,10 @@ from wattwire.integrations.contract import (
     Limits,
     Outcome,
     Outcomes,
+    Part,
     Presets,
+    Preview,
+    PreviewError,
     Rejected,
     Surroundings,
 )
@@ -218,6 +227,19 @@ def preview(settings: Settings, batch: Sequence[Message]) -> Written:
     return Writer(templates).write(batch)
 
 
+def _parts(settings: Settings, batch: Sequence[Message]) -> Sequence[Part]:
+    try:
+        written = preview(settings, batch)
+    except TemplateError as error:
+        setting = "templates" if len(batch) == 1 else "digest_templates"
+        raise PreviewError(f"{setting}.{error.name}", error.reason, error.line) from None
+    return [
+        Part("subject", "text/plain", header_text(written.subject)),
+        Part("text", "text/plain", written.text),
+        Part("html", "text/html", written.html),
+    ]
+
+
 @asynccontextmanager
 async def connect(settings: Settings, surroundings: Surroundings) -> AsyncIterator[Email]:
     """Keep connections to the server for as long as the context lasts."""
@@ -274,4 +296,13 @@ TYPE = IntegrationType(
     verdicts=_smtp.VERDICTS,
     timeout_seconds=lambda settings: (_MAILS_PATIENCE + 1) * settings.timeout_seconds,
     folds=True,
+    preview=Preview(
+        parts=_parts,
+        unseen=frozenset(("username", "password")),
+        stand_ins={
+            "host": "smtp.example",
+            "from_address": "hub@example.com",
+            "to": ["a@b.example"],
+        },
+    ),
 )

@@ -21,8 +21,11 @@ something to send; a clean session, as nothing is left in it for later.
 **Sparkplug B.** With `sparkplug` and the format `sparkplug_b` the integration is an edge node of
 Sparkplug 3.0: NBIRTH, a DBIRTH of each device before its first data, metrics with aliases, `seq`,
 rebirth on command, NDEATH as will and before a goodbye. Each message is one DDATA, at QoS 0 as the
-specification asks. Late data are marked `is_historical`. `bdSeq` begins with the clock's seconds
-modulo 256. Events of no device are rejected, and another format pauses the integration.
+specification asks. Late data are marked `is_historical`; after an outage of the broker they go out
+first, then what is new. `bdSeq` begins with the clock's seconds modulo 256. With the topic
+`device.status` beside `device.telemetry`, a device that is silent or offline dies (DDEATH) and is
+born again when it answers. Events of no device are rejected, and another format pauses the
+integration.
 
 **Repeats.** With version 5 the user property `message_id` stays the same over all attempts.
 
@@ -37,7 +40,6 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final
 
 from wattwire.integrations._http import Guard
@@ -78,6 +80,7 @@ class Mqtt:
         self._template = TopicTemplate.parse(settings.topic, reserved=True)
         self._edge = Edge(settings.sparkplug) if settings.sparkplug else None
         self._opening: asyncio.Task[Connection] | None = None
+        self._turns: list[asyncio.Future[Connection]] = []  # calls that wait, in their order
         self._connection: Connection | None = None
 
     async def deliver(self, batch: Sequence[Message]) -> Outcomes:
@@ -116,27 +119,44 @@ class Mqtt:
             raise ConfigurationError("An edge node speaks sparkplug_b only: choose that format")
 
     async def _open(self) -> Connection:
-        """Return the connection; calls that wait for one share what comes of the attempt."""
+        """Return the connection; calls that wait for one share what comes of the attempt.
+
+        They go on in the order in which they came, so that nothing overtakes what is older.
+        """
         connection = self._connection
-        if connection is not None and connection.alive:
+        if connection is not None and not connection.alive:
+            connection = None
+        if connection is not None and not self._turns:
             return connection
-        if self._opening is None:
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[Connection] = loop.create_future()
+        self._turns.append(turn)
+        if connection is not None:  # those before it have got it, and are about to go on
+            loop.call_soon(_give, turn, connection)
+        elif self._opening is None:
             self._opening = asyncio.create_task(self._connect())
             self._opening.add_done_callback(self._opened)
-        return await asyncio.shield(self._opening)
+        try:
+            return await turn
+        finally:
+            self._turns.remove(turn)
 
     def _opened(self, task: "asyncio.Task[Connection]") -> None:
         self._opening = None
-        if not task.cancelled() and task.exception() is None:
-            self._connection = task.result()
+        come: Connection | BaseException = UnreachableError("closed")
+        if not task.cancelled():
+            come = task.exception() or task.result()
+        if isinstance(come, Connection):
+            self._connection = come
+        for turn in self._turns:
+            _give(turn, come)
 
     async def _connect(self) -> Connection:
         edge = self._edge
         if edge is None:
             connection = await open_connection(self._broker, self._guard)
         else:
-            broker = replace(self._broker, will=edge.will())
-            connection = await open_connection(broker, self._guard, edge.hear)
+            connection = await open_connection(self._broker, self._guard, edge.hear, edge.will)
         try:
             connection.check(self._settings.qos, retain=self._settings.retain)
             if edge is not None:
@@ -185,6 +205,15 @@ class Mqtt:
         user = {"message_id": message.id, "topic": message.topic}
         expiry = self._settings.message_expiry_seconds
         return publish_properties(message.content_type, user, expiry)
+
+
+def _give(turn: "asyncio.Future[Connection]", come: Connection | BaseException) -> None:
+    if turn.done():  # given up
+        return
+    if isinstance(come, Connection):
+        turn.set_result(come)
+    else:
+        turn.set_exception(come)
 
 
 @asynccontextmanager

@@ -20,6 +20,11 @@ lists them, the worst first. A critical event is never folded. What does not fit
 said how much. An event of more than 4 KB is kept as a dead letter unless you raise its limit
 (`max_payload_bytes`).
 
+**Preview.** `POST /api/v1/integration-types/slack/preview`, for one that exists
+`POST /api/v1/integrations/{id}/preview`, and `wattwire integration preview --type slack` or `--id`
+show the `text` (of notifications), the `blocks` and the coloured `attachments` of an event, or of a
+digest (`count`), as Slack is sent them. Nothing is sent, and no token is needed.
+
 **Repeats.** Slack does not recognise them: an attempt that was not answered may appear twice. The
 message's id stands below it.
 
@@ -32,7 +37,7 @@ retried.
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, Self
@@ -42,7 +47,7 @@ import msgspec
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 from yarl import URL
 
-from wattwire.integrations import _http
+from wattwire.integrations import _hidden_urls, _http
 from wattwire.integrations._slack_answers import VERDICTS, api_answer, failed, webhook_outcome
 from wattwire.integrations._slack_blocks import Style, check_places, written
 from wattwire.integrations._telling import SeverityWord, deliver_folded, tell
@@ -55,7 +60,9 @@ from wattwire.integrations.contract import (
     Limits,
     Outcome,
     Outcomes,
+    Part,
     Presets,
+    Preview,
     Retry,
     Surroundings,
     UnreachableError,
@@ -185,11 +192,12 @@ class Slack:
 
     settings: Settings
     client: aiohttp.ClientSession
-    url: URL
+    url: URL = field(repr=False)
     style: Style
     fixed: Mapping[str, Any]  #: what every message holds
     headers: Mapping[str, str] = field(repr=False)
     place: str  #: tells this channel from all others
+    hide: Callable[[str], str]  #: what Slack says, without the URL of a webhook
 
     async def deliver(self, batch: Sequence[Message]) -> Outcomes:
         """Post each critical message, and one message about all the others."""
@@ -214,11 +222,12 @@ class Slack:
         except UnreachableError as error:
             return Retry(str(error), code=UNREACHABLE)
         if self.settings.token is None:
-            return webhook_outcome(status, headers, body)
+            said = self.hide(body.decode("utf-8", "replace"))
+            return webhook_outcome(status, headers, said.encode())
         return _api_outcome(status, headers, body, thread)
 
     async def _post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        with _http.explained():
+        with _http.explained(self.hide):
             async with self.client.post(
                 self.url, data=body, headers=self.headers, allow_redirects=False
             ) as response:
@@ -265,11 +274,25 @@ async def connect(settings: Settings, surroundings: Surroundings) -> AsyncIterat
             settings=settings,
             client=client,
             url=_url(settings),
-            style=Style(settings.mentions, frozenset(settings.mention_for), settings.dashboard_url),
+            style=_style(settings),
             fixed=_fixed(settings),
             headers=headers,
             place=_place(settings),
+            hide=_hidden_urls.hider(_url(settings)) if settings.webhook_url else str,
         )
+
+
+def _style(settings: Settings) -> Style:
+    return Style(settings.mentions, frozenset(settings.mention_for), settings.dashboard_url)
+
+
+def _parts(settings: Settings, batch: Sequence[Message]) -> Sequence[Part]:
+    said = written(batch, _style(settings))
+    shown = {name: msgspec.json.encode(said[name]).decode() for name in ("blocks", "attachments")}
+    return [
+        Part("text", "text/plain", said["text"]),
+        *(Part(name, "application/json", text) for name, text in shown.items()),
+    ]
 
 
 def _place(settings: Settings) -> str:
@@ -314,4 +337,9 @@ TYPE = IntegrationType(
     verdicts=VERDICTS,
     timeout_seconds=lambda settings: (_MESSAGES_PATIENCE + 1) * settings.timeout_seconds,
     folds=True,
+    preview=Preview(
+        parts=_parts,
+        unseen=frozenset(("webhook_url", "token")),
+        stand_ins={"webhook_url": "https://hooks.slack.com/services/preview"},
+    ),
 )

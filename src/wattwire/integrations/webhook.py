@@ -16,6 +16,11 @@ only).
         expected = hmac.new(secret.encode(), payload, hashlib.sha256).hexdigest()
         return hmac.compare_digest(signature, expected)
 
+**Addresses that are passwords.** Who knows the address of a Zap, an IFTTT applet or a workflow
+may start it. Give such a one as `secret_url` in place of `url`: it is sealed, write-only, and shown
+as its origin and `/…` in the ledger, in errors and in logs; what a receiver answers is shown
+without it. It is as guarded as any `url`.
+
 **Repeats.** `webhook-id` stays the same over all attempts of a message: an endpoint that
 remembers it for a while takes each message once.
 
@@ -26,9 +31,9 @@ the message. Any other status is retried as often as `retry_attempts` says.
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, Self
 
@@ -37,7 +42,7 @@ from multidict import CIMultiDict
 from pydantic import Field, SecretStr, field_validator, model_validator
 from yarl import URL
 
-from wattwire.integrations import _http, _signing
+from wattwire.integrations import _hidden_urls, _http, _signing
 from wattwire.integrations.contract import (
     Delivered,
     IntegrationSettings,
@@ -52,6 +57,7 @@ from wattwire.integrations.contract import (
 from wattwire.model import Message
 
 LIMITS: Final = Limits(max_messages=1, max_bytes=16 * 1024 * 1024)
+LONGEST_URL: Final = 2048
 PRESETS: Final = Presets(rate_per_minute=50, max_concurrent=10, max_payload_bytes=1_048_576)
 
 FIRST_DELAY_SECONDS: Final = 5.0
@@ -63,10 +69,16 @@ class Settings(IntegrationSettings):
     """Fields of the form, the API schema and the reference table."""
 
     type: Literal["webhook"] = "webhook"
-    url: str = Field(
-        max_length=2048,
+    url: str | None = Field(
+        default=None,
+        max_length=LONGEST_URL,
         description="Address that takes the POST requests, http or https.",
         examples=["https://example.com/hooks/wattwire"],
+    )
+    secret_url: SecretStr | None = Field(
+        default=None,
+        max_length=LONGEST_URL,
+        description="In place of `url`: an address that is a password, as Zapier's; never shown.",
     )
     secret_key: SecretStr | None = Field(
         default=None,
@@ -90,13 +102,13 @@ class Settings(IntegrationSettings):
 
     @field_validator("url")
     @classmethod
-    def _is_plain_http(cls, value: str) -> str:
-        url = URL(value.strip())
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise ValueError("must be an address such as https://example.com/hooks")
-        if url.user is not None or url.password is not None:
-            raise ValueError("must not hold a password: use a header named Authorization")
-        return str(url.with_fragment(None))
+    def _is_plain_http(cls, value: str | None) -> str | None:
+        return None if value is None else _checked_url(value)
+
+    @field_validator("secret_url")
+    @classmethod
+    def _is_plain_http_too(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else SecretStr(_checked_url(value.get_secret_value()))
 
     @field_validator("headers")
     @classmethod
@@ -104,6 +116,12 @@ class Settings(IntegrationSettings):
         for name, value in headers.items():
             _http.check_header(name, value.get_secret_value(), _OURS)
         return headers
+
+    @model_validator(mode="after")
+    def _has_one_address(self) -> Self:
+        if (self.url is None) == (self.secret_url is None):
+            raise ValueError("give either a url or a secret_url; null drops the one that is kept")
+        return self
 
     @model_validator(mode="after")
     def _secrets_are_usable(self) -> Self:
@@ -115,16 +133,30 @@ class Settings(IntegrationSettings):
         return self
 
 
+def _checked_url(text: str) -> str:
+    """Return an address without its fragment. Raises ValueError that does not repeat it."""
+    try:
+        url = URL(text.strip())
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError("must be an address such as https://example.com/hooks")
+    if url.user is not None or url.password is not None:
+        raise ValueError("must not hold a password: use a header named Authorization")
+    return str(url.with_fragment(None))
+
+
 @dataclass(frozen=True, slots=True)
 class Webhook:
     """One endpoint, opened by connect()."""
 
     settings: Settings
     client: aiohttp.ClientSession
-    url: URL
-    headers: Mapping[str, str]
-    secret: str | None
-    keys: Sequence[bytes]
+    url: URL = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    secret: str | None = field(repr=False)
+    keys: Sequence[bytes] = field(repr=False)
+    hide: Callable[[str], str] = str  #: what a receiver says, without an address that is secret
 
     async def deliver(self, batch: Sequence[Message]) -> Outcomes:
         """Send each message as one POST."""
@@ -135,11 +167,11 @@ class Webhook:
         return await self._post(probe)
 
     async def _post(self, message: Message) -> Outcome:
-        with _http.explained():
+        with _http.explained(self.hide):
             async with self.client.post(
                 self.url, data=message.body, headers=self._headers(message), allow_redirects=False
             ) as response:
-                return await _outcome(response)
+                return await _outcome(response, self.hide)
 
     def _headers(self, message: Message) -> CIMultiDict[str]:
         now = int(time.time())
@@ -155,15 +187,15 @@ class Webhook:
         return headers
 
 
-async def _outcome(response: aiohttp.ClientResponse) -> Outcome:
+async def _outcome(response: aiohttp.ClientResponse, hide: Callable[[str], str]) -> Outcome:
     status = response.status
     if 200 <= status < 300:  # noqa: PLR2004 - what HTTP calls success
         if not response.content.is_eof():  # what came with the headers needs no reading
             await _http.read_excerpt(response)
         return Delivered(receipt=f"HTTP {status}", status=status)
-    excerpt = await _http.read_excerpt(response)
+    excerpt = await _http.read_excerpt(response, hide)
     wish = _http.retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
-    reason = f"HTTP {status} {_http.printable(response.reason or '', 100)}".rstrip()
+    reason = f"HTTP {status} {_http.printable(hide(response.reason or ''), 100)}".rstrip()
     return Retry(f"{reason}: {excerpt}" if excerpt else reason, after=wish, status=status)
 
 
@@ -179,11 +211,17 @@ async def connect(settings: Settings, surroundings: Surroundings) -> AsyncIterat
         yield Webhook(
             settings=settings,
             client=client,
-            url=URL(settings.url),
+            url=_url(settings),
             headers={name: value.get_secret_value() for name, value in settings.headers.items()},
             secret=secrets[0] if secrets else None,
             keys=[_signing.key_bytes(secret) for secret in secrets],
+            hide=_hidden_urls.hider(_url(settings)) if settings.secret_url else str,
         )
+
+
+def _url(settings: Settings) -> URL:
+    secret = settings.secret_url
+    return URL(secret.get_secret_value() if secret is not None else settings.url or "")
 
 
 def schedule(settings: Settings) -> list[float]:
@@ -193,8 +231,10 @@ def schedule(settings: Settings) -> list[float]:
 
 
 def address(settings: Settings) -> str:
-    """Return the URL without its query, which may hold a token."""
-    return str(URL(settings.url).with_query(None))
+    """Return the URL without its query, which may hold a token; of a secret one the origin."""
+    if settings.secret_url is not None:
+        return f"{_url(settings).origin()}/…"
+    return str(_url(settings).with_query(None))
 
 
 TYPE = IntegrationType(

@@ -1,8 +1,11 @@
-"""Metrics of a PowerMonitor 500 as its flow names them."""
+"""Metrics of a PowerMonitor 500 as its flow names them, and the units of all it measures."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
+
+from wattwire.formats.assembly_maps import AB_PM500_MANUAL_FULL
+from wattwire.formats.kinds import unit_of
 
 _PHASES: Final = ("A", "B", "C")
 
@@ -19,3 +22,8 @@ POWERMONITOR_500: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "realEnergy": ("PM500/energy/real", "kWh"),
     }
 )
+
+
+def unit_of_metric(name: str) -> str:
+    """Return the unit of a PowerMonitor 500's metric, else what the name ends in, or ''."""
+    return AB_PM500_MANUAL_FULL.units.get(name) or unit_of(name)

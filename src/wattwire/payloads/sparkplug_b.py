@@ -10,11 +10,11 @@ from typing import Final
 
 from pydantic import Field
 
-from wattwire.formats.kinds import unit_of
 from wattwire.formats.sparkplug_b import Payload, encode_payload, metric_of
 from wattwire.formats.sparkplug_values import DataType
 from wattwire.model import Event
 from wattwire.payloads._facts import FACTS, Fact, millis, text_of, values_of
+from wattwire.payloads._metrics import unit_of_metric
 from wattwire.payloads.contract import Format, FormatSettings, FormatType
 
 CONTENT_TYPE: Final = "application/x-sparkplug-b"
@@ -29,7 +29,8 @@ class SparkplugBSettings(FormatSettings):
     )
     units: bool = Field(
         default=False,
-        description="Add the property `engUnit` where a channel's name ends in its unit.",
+        description="Add the property `engUnit` where the unit is known: of a PowerMonitor 500's "
+        "metrics, and where a channel's name ends in it.",
     )
 
 
@@ -59,7 +60,7 @@ def _datatype(value: float | bool | str) -> DataType:  # noqa: FBT001 - a value,
 
 
 def _properties(settings: SparkplugBSettings, name: str) -> dict[str, str]:
-    unit = unit_of(name) if settings.units else ""
+    unit = unit_of_metric(name) if settings.units else ""
     return {"engUnit": unit} if unit else {}
 
 

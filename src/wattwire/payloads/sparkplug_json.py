@@ -15,10 +15,9 @@ from typing import Annotated, Any, Final
 import msgspec
 from pydantic import Field
 
-from wattwire.formats.kinds import unit_of
 from wattwire.model import Event
 from wattwire.payloads._facts import FACTS, Fact, millis, text_of, values_of
-from wattwire.payloads._metrics import POWERMONITOR_500
+from wattwire.payloads._metrics import POWERMONITOR_500, unit_of_metric
 from wattwire.payloads.contract import Format, FormatSettings, FormatType
 
 _Texts = Annotated[dict[str, str], Field(max_length=1000)]
@@ -48,10 +47,10 @@ def _make(settings: SparkplugJsonSettings, _integration_id: int) -> Format:
     flow = POWERMONITOR_500.items()
     aliases = {name: alias for name, (alias, _) in flow if settings.powermonitor_500_aliases}
     aliases |= settings.aliases
-    units = {name: unit for name, (_, unit) in flow} | settings.units
 
     def metric(name: str, value: Any) -> dict[str, Any]:
-        alias, unit = aliases.get(name), units.get(name, unit_of(name))
+        alias = aliases.get(name)
+        unit = settings.units.get(name, unit_of_metric(name))
         return {
             "name": name,
             **({"alias": alias} if alias else {}),

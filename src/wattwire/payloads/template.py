@@ -18,13 +18,14 @@ from typing import Any, Final
 
 from pydantic import Field, field_validator
 
+from wattwire.formats.template_filters import FILTERS
+from wattwire.formats.templates import Rules, Template, TemplateError
 from wattwire.model import Event
 from wattwire.payloads._facts import millis, utc_text, values_of
-from wattwire.payloads._filters import FILTERS
-from wattwire.payloads._sandbox import Template
 from wattwire.payloads.contract import Format, FormatSettings, FormatType, RenderError
 
 MAX_TEMPLATE: Final = 64 * 1024
+_RULES: Final = Rules(code=True, longest_source=MAX_TEMPLATE)
 
 
 class TemplateSettings(FormatSettings):
@@ -49,20 +50,18 @@ class TemplateSettings(FormatSettings):
     def _readable(cls, template: str) -> str:
         if len(template.encode("utf-8", "replace")) > MAX_TEMPLATE:
             raise ValueError(f"is larger than {MAX_TEMPLATE:,} bytes")
-        try:
-            Template(template)
-        except RenderError as error:
-            raise ValueError(str(error)) from None
+        Template(template, _RULES)
         return template
 
 
 def _make(settings: TemplateSettings, integration_id: int) -> Format:
-    template = Template(settings.template)
+    template = Template(settings.template, _RULES)
 
     def render(event: Event) -> bytes:
-        text = template.render(_known(event, integration_id))
         try:
-            return text.encode()
+            return template.render(_known(event, integration_id)).encode()
+        except TemplateError as error:
+            raise RenderError(error.reason, error.line) from None
         except UnicodeEncodeError:
             raise RenderError("the text has half a character (a lone surrogate)") from None
 

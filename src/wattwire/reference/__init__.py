@@ -18,6 +18,7 @@ from wattwire.reference import (
     metrics,
     payload_formats,
     settings,
+    solarnetwork,
     sources,
 )
 from wattwire.sources import TYPES as SOURCE_TYPES
@@ -34,6 +35,7 @@ def pages(command: Any) -> Mapping[str, str]:
         "api.md": api.page(create_description()),
         "metrics.md": metrics.page(),
         "formats.md": payload_formats.page(),
+        "solarnetwork.md": solarnetwork.page(),
         "integrations/README.md": integrations.index(INTEGRATION_TYPES.values()),
         "sources/README.md": sources.index(SOURCE_TYPES.values()),
         "sources/doors.md": doors.page(),

@@ -44,6 +44,24 @@ MEANINGS: Final = {
     "wattwire_mqtt_wills_lost_total": "Wills that could not be made durable.",
     "wattwire_mqtt_retained_refused_total": "Retained messages over the bound.",
     "wattwire_mqtt_writes_failed_total": "Sessions and retained messages that were not saved.",
+    "wattwire_ethernet_ip_devices": "Devices that are polled.",
+    "wattwire_ethernet_ip_devices_answering": "Of these, those that answer.",
+    "wattwire_ethernet_ip_polls_total": "Polls begun.",
+    "wattwire_ethernet_ip_answered_total": "Polls that made a reading.",
+    "wattwire_ethernet_ip_missed_total": "Polls left out: too late, no connection, no room.",
+    "wattwire_ethernet_ip_reconnects_total": "Sessions of a device after its first.",
+    "wattwire_ethernet_ip_unreachable_total": "Polls without a connection.",
+    "wattwire_ethernet_ip_silent_total": "Polls without an answer in time.",
+    "wattwire_ethernet_ip_lost_total": "Polls that lost their connection, and the one made anew.",
+    "wattwire_ethernet_ip_denied_total": "Polls answered with a status other than success.",
+    "wattwire_ethernet_ip_unreadable_total": "Polls with a wrong size or a value that is none.",
+    "wattwire_ethernet_ip_refused_total": "Readings that the hub refused, now in quarantine.",
+    "wattwire_ethernet_ip_dropped_total": "Readings that could not be kept when a source ended.",
+    "wattwire_ethernet_ip_readings_waiting": "Readings not yet in the log.",
+    "wattwire_ethernet_ip_lateness_p50_seconds": (
+        "How late polls begin, of the last one to two minutes: half of them not later."
+    ),
+    "wattwire_ethernet_ip_lateness_p99_seconds": "The same: all but one of a hundred not later.",
     "wattwire_pipeline_partitions": "Partitions that this process owns.",
     "wattwire_pipeline_batches_total": "Batches of the log stored.",
     "wattwire_pipeline_slices_total": "Transactions that stored them.",
@@ -88,4 +106,4 @@ def _kind(name: str) -> str:
 def _label(name: str) -> str:
     if name in _UNLABELLED:
         return ""
-    return "integration" if name.startswith(_BY_INTEGRATION) else "process"
+    return "integration" if name.startswith(_BY_INTEGRATION) else "process`, `owner"

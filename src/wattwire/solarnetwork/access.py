@@ -1,7 +1,7 @@
-"""Who is calling: requests that a token has signed.
+"""Who is calling: requests that a token has signed, and uploads over a node's own certificate.
 
-A route takes `signed: SignedBy` (any token) or `signed: UserSigned` (no read-only one); the check
-at the start of the API refuses a route of this room that has neither.
+A route takes `signed: SignedBy` (any token), `signed: UserSigned` (no read-only one) or, to upload,
+`who: Uploader`; the check at the start of the API refuses a route of this room that has none.
 
 A write is carried out once: its signature is remembered in the database until its date is too old,
 so that a captured request cannot be sent again, through whichever process of the API. Dates have
@@ -21,9 +21,11 @@ from uuid import UUID
 from fastapi import Depends, Request
 
 from wattwire.api.contract import Hub
+from wattwire.api.wire import CERTIFICATE
 from wattwire.settings import Network
 from wattwire.solarnetwork import snws2
-from wattwire.solarnetwork.envelope import RefusedError
+from wattwire.solarnetwork.certificates import NodeCertificates
+from wattwire.solarnetwork.envelope import MEDIA_TYPE, RefusedError
 from wattwire.solarnetwork.pace import Pace
 from wattwire.solarnetwork.policy import Policy
 from wattwire.store import solarnetwork as tokens
@@ -52,15 +54,16 @@ class Signed:
     """On whose behalf a request is carried out."""
 
     organization_id: UUID  #: the only organization whose things the request may touch
-    token_id: str
+    token_id: str  #: or the number of the certificate
     kind: Kind
     policy: Policy
     user_id: int  #: SolarNetwork's number of the organization
+    proof: Literal["token", "certificate"] = "token"
 
     @property
     def actor(self) -> str:
         """Return whom the audit names."""
-        return f"solarnetwork-token:{self.token_id}"
+        return f"solarnetwork-{self.proof}:{self.token_id}"
 
 
 @dataclass(slots=True)
@@ -91,6 +94,7 @@ class Access:
         self._sealers = hub.sealer
         self._proxies = hub.settings.trusted_proxies
         self._pace = Pace(hub.settings.solarnetwork_requests_per_second)
+        self._certificates = NodeCertificates(hub.pool)
         self._known: OrderedDict[str, _Remembered] = OrderedDict()
         self._unknown: OrderedDict[str, _Remembered] = OrderedDict()
         self._changes = 0
@@ -100,6 +104,7 @@ class Access:
     def forget(self, table: str, key: str) -> None:
         """Drop what a changed row of configuration may have made wrong."""
         self._changes += 1
+        self._certificates.forget(table, key)
         if table == "solarnetwork_token":
             self._known.pop(key, None)
             self._unknown.pop(key, None)
@@ -129,7 +134,7 @@ class Access:
         snws2.check_digest(received)
         entry = await self._find(authorization.token_id)
         texts = snws2.candidates(authorization, received, at, self._hosts(request, received))
-        keys = map(entry.key, snws2.days_of(at))
+        keys = [entry.key(day) for day in snws2.days_of(at)]
         if not snws2.fits(authorization.signature, keys, texts) or entry.who is None:
             raise snws2.BadCredentialsError(BAD_CREDENTIALS)
         _check_standing(entry.who, at)
@@ -139,8 +144,20 @@ class Access:
         await self._touch(entry)
         return entry.who
 
+    async def recognize(self, certificate: bytes) -> Signed:
+        """Return for which node a connection's certificate may upload. Raises RefusedError."""
+        bearer = await self._certificates.identify(certificate)
+        if bearer is None:
+            raise refused(403, BAD_CREDENTIALS)
+        policy = Policy(node_ids=frozenset({bearer.device_id}), not_after=bearer.expires_at)
+        who = Signed(
+            bearer.organization_id, str(bearer.id), "User", policy, bearer.user_id, "certificate"
+        )
+        self._keep_pace(who)
+        return who
+
     def _keep_pace(self, who: Signed) -> None:
-        wait = self._pace.wait_seconds(who.token_id)
+        wait = self._pace.wait_seconds(who.actor)
         if wait:
             raise RefusedError(429, "Too many requests", headers={"Retry-After": str(wait)})
 
@@ -258,8 +275,9 @@ async def signed(request: Request) -> Signed:
 SignedBy = Annotated[Signed, Depends(signed)]
 
 
-async def signed_by_user(who: SignedBy) -> Signed:
+async def signed_by_user(request: Request) -> Signed:
     """Let a request through that a token of kind User has signed. Raises RefusedError."""
+    who = await signed(request)
     if who.kind != "User":
         raise denied()
     return who
@@ -267,5 +285,27 @@ async def signed_by_user(who: SignedBy) -> Signed:
 
 UserSigned = Annotated[Signed, Depends(signed_by_user)]
 
+
+async def uploader(request: Request) -> Signed:
+    """Let an upload through that a User's token signed, or else that of a node's own certificate.
+
+    A browser shows a certificate for whatever page asks it to; but it sends no JSON for pages of
+    others without asking first, and so nothing else is taken. Raises RefusedError.
+    """
+    certificate: bytes | None = request.scope.get(CERTIFICATE)
+    scheme = request.headers.get("authorization", "").partition(" ")[0]
+    if certificate is None or scheme == snws2.SCHEME:
+        return await signed_by_user(request)
+    access: Access = request.app.state.solarnetwork
+    who = await access.recognize(certificate)
+    request.scope["caller"] = who
+    said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if said != MEDIA_TYPE:
+        raise refused(403, f"The Content-Type must be {MEDIA_TYPE}")
+    return who
+
+
+Uploader = Annotated[Signed, Depends(uploader)]
+
 #: A route of this room depends on one of these, whoever adds another way in adds it here.
-GUARDS: Final[set[Any]] = {signed}
+GUARDS: Final[set[Any]] = {signed, signed_by_user, uploader}

@@ -12,7 +12,9 @@ import msgspec
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from wattwire.store.database import DatabaseError
 
@@ -51,6 +53,7 @@ _BUSY_ERRORS: Final = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     DatabaseError,
+    OSError,  # the socket is not there, or refuses
 )
 
 
@@ -87,6 +90,13 @@ def stored_badly(kind: tuple[str, str]) -> RefusedError:
 def illegal(what: str) -> RefusedError:
     """Return the refusal of an argument that cannot be meant."""
     return RefusedError(422, f"Illegal argument: {what}")
+
+
+def check_json(request: Request) -> None:
+    """Raise RefusedError 422 for a body that says it is something else than JSON."""
+    said = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if said not in {"", MEDIA_TYPE} and not said.endswith("+json"):
+        raise illegal(f"the Content-Type must be {MEDIA_TYPE}, not {said[:100]}")
 
 
 def answer(data: Any = None, *, status: int = 200) -> Response:
@@ -142,8 +152,22 @@ def _invalid(error: RequestValidationError) -> RefusedError:
     return RefusedError(422, message, "VAL.00004", errors=found)
 
 
+#: Every method of an address, which several routes may share.
+_METHODS: Final[dict[str, set[str]]] = {}
+
+
 class EnvelopeRoute(APIRoute):
     """A route whose refusals have SolarNetwork's shape."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
+        super().__init__(path, endpoint, **given)
+        _METHODS.setdefault(path, set()).update(self.methods or ())
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for this address; one of another method hears of all there are."""
+        if scope["method"] not in (self.methods or ()):
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(_METHODS[self.path]))})
+        await super().handle(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap what FastAPI makes of the route, its dependencies included."""

@@ -1,10 +1,12 @@
-"""`/solarin`: the bulk upload of SolarNetwork's nodes, signed by a token.
+"""`/solarin`: the bulk upload of SolarNetwork's nodes, over a certificate or signed by a token.
 
-SolarNetwork knows a node by its client certificate. Here a token says whose nodes may be written
-to, and each datum names its node; without a name it is the request's `nodeId`, or the one node that
-the token's policy allows. What is answered as taken is durable. A datum that cannot be understood
-is left out of the answer and kept in quarantine; one for a node or source that the token may not
-write to refuses the whole request.
+A node's client certificate, as SolarNetwork knows its nodes, says for which node the datums are,
+and lets none through for another. A token says whose nodes may be written to, and each datum names
+its node; without a name it is the request's `nodeId`, or the one node that the policy allows.
+
+What is answered as taken is durable. A datum that cannot be understood is left out of the answer
+and kept in quarantine; one for a node or source that the caller may not write to refuses the whole
+request.
 """
 
 import asyncio
@@ -22,7 +24,7 @@ from wattwire.api.incoming import read_body
 from wattwire.api.problems import Problem
 from wattwire.model import Reading, Shape, to_instant
 from wattwire.model import RefusedError as UnfitError
-from wattwire.solarnetwork.access import Signed, UserSigned
+from wattwire.solarnetwork.access import Signed, Uploader
 from wattwire.solarnetwork.bulk_upload import (
     Columns,
     Item,
@@ -35,7 +37,13 @@ from wattwire.solarnetwork.bulk_upload import (
     split,
 )
 from wattwire.solarnetwork.dates import utc_text
-from wattwire.solarnetwork.envelope import BUSY, EnvelopeRoute, RefusedError, answer
+from wattwire.solarnetwork.envelope import (
+    BUSY,
+    EnvelopeRoute,
+    RefusedError,
+    answer,
+    check_json,
+)
 from wattwire.solarnetwork.query_parameters import parse_query, refuse
 from wattwire.solarnetwork.query_sources import (
     ACCESS_DENIED,
@@ -70,7 +78,7 @@ Verdict = Placed | UnfitError | Passed
 @router.post("/bulkCollector.do")
 @router.post("/u/bulkCollector.do", name="upload_datum_as_user")
 @router.post("/api/v1/sec/datum", name="upload_datum_by_token")
-async def upload_datum(who: UserSigned, request: Request) -> Response:
+async def upload_datum(who: Uploader, request: Request) -> Response:
     """Take datums; answer with the ids of those that are durable now, in order."""
     hub = face_of(request).hub
     now = time.time_ns() // 1000
@@ -85,6 +93,7 @@ async def upload_datum(who: UserSigned, request: Request) -> Response:
 
 
 async def _body(request: Request) -> bytes:
+    check_json(request)
     try:
         return await read_body(request)
     except Problem as problem:

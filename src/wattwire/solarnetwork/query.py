@@ -122,6 +122,7 @@ async def list_solarquery_readings(who: SignedBy, request: Request) -> Response:
 
 
 async def _refuse_unsupported(request: Request) -> Response:
+    """Refuse: the hub has nothing for this call."""
     path = request.url.path.removeprefix(BASE)
     raise RefusedError(422, f"Illegal argument: {path} is not supported by this hub")
 

@@ -1,9 +1,10 @@
 """The properties of SolarNetwork's SQS service as settings of the type `aws_sqs`, and back. Pure.
 
-SolarNetwork names a queue by its name, and asks AWS for its address when it delivers. The hub has
-the address among its settings; it is made here of the region, of the account that owns the access
-key (AWS writes it into the key ids that it gives out since 2019) and of the name. Where the account
-cannot be told, the address of the queue can be given in place of its name.
+SolarNetwork names a queue by its name, and asks AWS for its address when it delivers, which needs
+one more permission (`sqs:GetQueueUrl`). So the address is made here where it can be, of the region,
+of the account that owns the access key (AWS writes it into the key ids that it gives out since
+2019) and of the name. Where the account cannot be told, the setting is the name, and delivery asks
+AWS as SolarNetwork does; or the address of the queue is given in place of its name.
 """
 
 import base64
@@ -49,7 +50,7 @@ def queue_url(region: str, access_key: str, name: str) -> str | None:
 
 
 def to_settings(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings by their flat keys; a queue without an address stays `queue_name`."""
+    """Return settings by their flat keys; a queue whose address is not known is `queue_name`."""
     settings = {RENAMED.get(key, key): value for key, value in properties.items()}
     name = settings.get("queue_url")
     if isinstance(name, str) and name and "://" not in name:

@@ -5,14 +5,14 @@ the one its server has today. The others have the type's name, and the type's se
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from wattwire.solarnetwork import queues
 from wattwire.solarnetwork.masks import mask
-from wattwire.solarnetwork.specifiers import Leaf, flatten, leaves_of, nest
+from wattwire.solarnetwork.specifiers import Leaf, at, flatten, leaves_of, nest
 from wattwire.store import sealing
 
 SQS: Final = "net.solarnetwork.central.user.event.dest.sqs.SqsUserNodeEventHookService"
@@ -34,23 +34,19 @@ class Service:
     kind: Any  #: the integration type
     leaves: tuple[Leaf, ...]  #: the type's settings
     shown: tuple[Leaf, ...]  #: what its form asks for
+    secure_keys: frozenset[str]  #: the properties that are shown as digests
     to_settings: Callable[[Mapping[str, Any]], Flat] = _same
     to_properties: Callable[[Mapping[str, Any]], Flat] = _same
 
-    @property
-    def secure_keys(self) -> frozenset[str]:
-        """Return the properties that are shown as digests."""
-        flat = self.to_properties({leaf.key: "x" for leaf in self.leaves})
-        secret = {leaf.key for leaf in self.leaves if leaf.secret}
-        renamed = {key: word for word, key in queues.RENAMED.items()} if self.id == SQS else {}
-        return frozenset(renamed.get(key, key) for key in secret) & flat.keys()
-
     def properties(self, stored: Mapping[str, Any]) -> Flat:
         """Return the properties of stored settings, secrets in clear; defaults are left out."""
-        flat = flatten(stored, self.leaves)
-        default = {leaf.key: leaf.default for leaf in self.leaves}
-        extra = {k: v for k, v in stored.items() if k not in _tops(self.leaves) and v is not None}
-        told = {k: v for k, v in flat.items() if v != default[k] and v not in ([], {})}
+        tops = _tops(self.leaves)
+        extra = {k: v for k, v in stored.items() if k not in tops and v is not None}
+        told: Flat = {}
+        for leaf in self.leaves:
+            value = at(stored, leaf.key)
+            if value is not None and value != leaf.default and value not in ([], {}):
+                told[leaf.key] = value
         return self.to_properties(told | extra)
 
     def masked(self, properties: Mapping[str, Any]) -> Flat:
@@ -87,14 +83,36 @@ def _parted(tree: sealing.Tree, leaves: tuple[Leaf, ...]) -> tuple[sealing.Tree,
     return public | queue, secret | rest
 
 
-def services_of(types: Mapping[str, Any]) -> dict[str, Service]:
-    """Return the services by their ids: SolarNetwork's first, the others by name."""
+@dataclass(slots=True)
+class _Made:
+    types: Mapping[str, Any] | None = None
+    services: Mapping[str, Service] = field(default_factory=dict)
+
+
+_MADE: Final = _Made()
+
+
+def services_of(types: Mapping[str, Any]) -> Mapping[str, Service]:
+    """Return the services by their ids: SolarNetwork's first, the others by name.
+
+    Those of the same types are made once: a hub's types do not change while it runs.
+    """
+    if _MADE.types is not types:
+        _MADE.types, _MADE.services = types, _make(types)
+    return _MADE.services
+
+
+def _make(types: Mapping[str, Any]) -> dict[str, Service]:
     rest = sorted(name for name in types if name != _SQS_TYPE)
     found = [_sqs(types[_SQS_TYPE])] if _SQS_TYPE in types else []
     for name in rest:
         leaves = leaves_of(types[name].settings)
-        found.append(Service(name, types[name], leaves, leaves))
+        found.append(Service(name, types[name], leaves, leaves, _secrets(leaves)))
     return {service.id: service for service in found}
+
+
+def _secrets(leaves: tuple[Leaf, ...]) -> frozenset[str]:
+    return frozenset(leaf.key for leaf in leaves if leaf.secret)
 
 
 def _sqs(kind: Any) -> Service:
@@ -104,7 +122,9 @@ def _sqs(kind: Any) -> Service:
         Leaf(word, "string", None, by_key[key].secret, (), "")
         for word, key in queues.RENAMED.items()
     )
-    return Service(SQS, kind, leaves, shown, queues.to_settings, queues.to_properties)
+    words = {key: word for word, key in queues.RENAMED.items()}
+    secure = frozenset(words.get(key, key) for key in _secrets(leaves))
+    return Service(SQS, kind, leaves, shown, secure, queues.to_settings, queues.to_properties)
 
 
 def find_service(services: Mapping[str, Service], identifier: str) -> Service | None:

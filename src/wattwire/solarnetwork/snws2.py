@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl, quote
 
@@ -257,30 +258,34 @@ def sign(key: bytes, text: str) -> str:
     return hmac.digest(key, text.encode(), "sha256").hex()
 
 
-def days_of(at: datetime) -> Iterator[date]:
+def days_of(at: datetime) -> tuple[date, ...]:
     """Return the days whose keys may sign a request of this date, the newest first."""
-    newest = at.date()
-    return (newest - timedelta(days=n) for n in range(min(KEY_DAYS, newest.toordinal())))
+    return _week_to(at.date())
+
+
+@lru_cache(maxsize=16)
+def _week_to(newest: date) -> tuple[date, ...]:
+    return tuple(newest - timedelta(days=n) for n in range(min(KEY_DAYS, newest.toordinal())))
 
 
 def candidates(
     authorization: Authorization, request: Request, at: datetime, hosts: Sequence[str]
-) -> list[str]:
-    """Return the strings that the client may have signed, one for each host.
+) -> Iterator[str]:
+    """Return the strings that the client may have signed, one for each host, each when asked for.
 
     Of a form the parameters are signed in place of the body; some clients sign both.
     """
     hashed = (EMPTY_SHA256, None) if is_form(request) else (None,)
-    return [
+    return (
         string_to_sign(at, canonical_request(request, authorization.signed, host, body))
         for host in hosts
         for body in hashed
-    ]
+    )
 
 
-def fits(signature: str, keys: Iterable[bytes], texts: Sequence[str]) -> bool:
+def fits(signature: str, keys: Sequence[bytes], texts: Iterable[str]) -> bool:
     """Tell whether one of the keys signs one of the texts so. Takes equally long for every miss."""
     given = signature.encode()
     return any(
-        hmac.compare_digest(sign(key, text).encode(), given) for key in keys for text in texts
+        hmac.compare_digest(sign(key, text).encode(), given) for text in texts for key in keys
     )

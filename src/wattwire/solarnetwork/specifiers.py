@@ -107,11 +107,12 @@ def _leaf(key: str, field: Tree, told: Tree) -> Leaf:
 
 def flatten(tree: Mapping[str, Any], leaves: tuple[Leaf, ...]) -> Tree:
     """Return the values of these settings by their flat keys; what is null is left out."""
-    found = {leaf.key: _at(tree, leaf.key) for leaf in leaves}
+    found = {leaf.key: at(tree, leaf.key) for leaf in leaves}
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _at(tree: Any, key: str) -> Any:
+def at(tree: Any, key: str) -> Any:
+    """Return the value of a flat key, None where there is none."""
     for name in key.split("."):
         if not isinstance(tree, Mapping):
             return None

@@ -100,6 +100,25 @@ CREATE TABLE device (
 );
 CREATE INDEX device_organization ON device (organization_id, id);
 
+-- Client certificates by which SolarNetwork's nodes upload; their keys are nowhere in the hub.
+CREATE TABLE solarnetwork_certificate (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    organization_id uuid NOT NULL REFERENCES organization ON DELETE CASCADE,
+    device_id bigint NOT NULL REFERENCES device ON DELETE CASCADE,
+    sha256 bytea NOT NULL CHECK (length(sha256) = 32),  -- of the DER certificate
+    subject text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    last_used_at timestamptz,
+    revoked_at timestamptz
+);
+-- One that stands for a node stands for no other.
+CREATE UNIQUE INDEX solarnetwork_certificate_sha256 ON solarnetwork_certificate (sha256)
+    WHERE revoked_at IS NULL;
+CREATE INDEX solarnetwork_certificate_organization
+    ON solarnetwork_certificate (organization_id, id);
+CREATE INDEX solarnetwork_certificate_device ON solarnetwork_certificate (device_id);
+
 CREATE TABLE stream (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     uuid uuid NOT NULL UNIQUE DEFAULT gen_random_uuid(),
@@ -419,6 +438,9 @@ CREATE TRIGGER tell_delete AFTER DELETE ON token
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
 CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE OF policy, revoked_at, expires_at
     ON solarnetwork_token
+    FOR EACH ROW EXECUTE FUNCTION tell_config_change();
+CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE OF device_id, expires_at, revoked_at
+    ON solarnetwork_certificate
     FOR EACH ROW EXECUTE FUNCTION tell_config_change();
 -- Registration and sightings are frequent and change nothing that is remembered.
 CREATE TRIGGER tell AFTER UPDATE OF key, name, type, time_zone, metadata, organization_id ON device

@@ -3,18 +3,23 @@
 Filters take the budget first, so that they can refuse before they make something too large.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 from jinja2.runtime import Undefined
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 MAX_TEXT: Final = 256 * 1024  #: characters of any text, and of the output
 MAX_WEIGHT: Final = 10_000  #: values in a list or table, those inside it included
 _BITS: Final = 256
 _CHARACTERS_A_STEP: Final = 64
+_WIDEST_INDENT: Final = 8
+#: Of the processor's time, for one rendering: behind the steps, in case one costs too little.
+_SECONDS: Final = 0.5
+_STEPS_A_LOOK: Final = 1000
 
 
 class TooMuchError(Exception):
@@ -22,23 +27,29 @@ class TooMuchError(Exception):
 
 
 class Budget:
-    """What one rendering may still do."""
+    """What one rendering may still do. It is for the thread that made it."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, characters: int = MAX_TEXT) -> None:
         self._steps = steps
-        self._characters = MAX_TEXT
+        self._most_characters = self._characters = characters
+        self._look_below = steps
+        self._ends_at = time.thread_time() + _SECONDS
 
     def pay(self, steps: int) -> None:
         """Take steps off the budget. Raises TooMuchError when there are none left."""
         self._steps -= steps
         if self._steps < 0:
             raise TooMuchError("the template takes too many steps")
+        if self._steps < self._look_below:
+            self._look_below = self._steps - _STEPS_A_LOOK
+            if time.thread_time() > self._ends_at:
+                raise TooMuchError(f"the template takes longer than {_SECONDS:g} s")
 
     def wrote(self, characters: int) -> None:
         """Note so much output. Raises TooMuchError when it is too much."""
         self._characters -= characters
         if self._characters < 0:
-            raise TooMuchError(f"the text is longer than {MAX_TEXT:,} characters")
+            raise TooMuchError(f"the text is longer than {self._most_characters:,} characters")
 
     def text(self, value: Any) -> Any:
         """Return what is written for a value: text or a number. Raises TooMuchError, TypeError."""
@@ -50,7 +61,13 @@ class Budget:
             raise TypeError("a list or table is written with |tojson, |join or a loop")
         if isinstance(value, str):
             self.pay(len(value) // _CHARACTERS_A_STEP)
+            return value  # as it is: what is escaped already stays so
         return "null" if value is None else str(value)
+
+
+def glance(_value: Any) -> int:
+    """Return the cost of looking at a value from outside, however much is in it."""
+    return 1
 
 
 def weigh(value: Any) -> int:
@@ -107,8 +124,18 @@ def _plain(value: Any) -> Any:
 
 
 def _tojson(_budget: Budget, value: Any, indent: int | None = None) -> str:
+    if indent is not None and not 0 <= indent <= _WIDEST_INDENT:
+        raise ValueError(f"an indent is at most {_WIDEST_INDENT}")
     text = msgspec.json.encode(_plain(value))
-    return (msgspec.json.format(text, indent=min(indent, 8)) if indent else text).decode()
+    return (msgspec.json.format(text, indent=indent) if indent else text).decode()
+
+
+def _html_tojson(budget: Budget, value: Any, indent: int | None = None) -> Markup:
+    """Return JSON that ends no tag and no attribute in quotes, as Jinja's own does."""
+    text = _tojson(budget, value, indent)
+    for letter in "<>&'":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)  # noqa: S704 - nothing in it means anything to HTML any more
 
 
 def _concat(budget: Budget, values: Sequence[Any]) -> str:
@@ -119,7 +146,8 @@ def _join(budget: Budget, values: Iterable[Any], separator: str = "") -> str:
     texts = [budget.text(value) for value in values]
     if sum(map(len, texts)) + len(separator) * len(texts) > MAX_TEXT:
         raise TooMuchError(f"a text is longer than {MAX_TEXT:,} characters")
-    return separator.join(texts)
+    escaped = any(isinstance(text, Markup) for text in texts)  # then the others must be, too
+    return (escape(separator) if escaped else separator).join(texts)
 
 
 def _replace(_budget: Budget, text: str, old: str, new: str) -> str:
@@ -174,6 +202,11 @@ def _sorted(_budget: Budget, values: Iterable[Any], reverse: bool = False) -> li
     return sorted(values, reverse=reverse)
 
 
+def _unique(_budget: Budget, values: Iterable[Any]) -> list[Any]:
+    """Return each value once, in their order; values that are tables or lists are a TypeError."""
+    return list(dict.fromkeys(values))
+
+
 #: Filters by name. `d` and `e` are Jinja's short names.
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "tojson": _tojson,
@@ -192,6 +225,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "first": lambda _, values: next(iter(values)),
     "last": lambda _, values: list(values)[-1],
     "length": lambda _, values: len(values),
+    "count": lambda _, values: len(values),
     "list": lambda _, values: list(values),
     "items": lambda _, table: list(table.items()),
     "dictsort": lambda _, table: sorted(table.items()),
@@ -207,7 +241,16 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "urlencode": lambda _, text: quote(str(text), safe=""),
     "csv": _csv,
     "date": _date,
+    "unique": _unique,
 }
+#: In place of those above, where what is written is escaped unless it is Markup.
+HTML: Final[Mapping[str, Callable[..., Any]]] = {
+    "tojson": _html_tojson,
+    "escape": lambda _, text: escape(text),
+    "e": lambda _, text: escape(text),
+}
+#: They look at a value from outside, or hand on one that is there: its weight is no matter.
+SHALLOW: Final = frozenset({"count", "d", "default", "first", "length"})
 #: Put in by the hub itself; their names cannot be written in a template.
 INTERNAL: Final[Mapping[str, Callable[..., Any]]] = {
     "_concat": _concat,

@@ -1,0 +1,2 @@
+// How many messages each device has sent; `seq` counts them.
+globalThis.sent = new Map();
