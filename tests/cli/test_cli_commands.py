@@ -214,7 +214,7 @@ async def test_integrations_from_the_command_line(bench, wattwire, acme, tmp_pat
         "{}",
     )
     assert 1 == wrong.code
-    assert "settings.url" in wrong.err
+    assert "settings: Value error, give either a url or a secret_url" in wrong.err
 
 
 async def test_a_command_leaves_no_token_behind(bench, wattwire, acme):

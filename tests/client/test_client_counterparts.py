@@ -35,7 +35,6 @@ from wattwire.mqtt.limits import Limits
 
 PATIENCE = 20
 FILTER = "spBv1.0/pm500/#"
-NOW = datetime.now(UTC).replace(microsecond=0)
 KIND = TYPES["mqtt"]
 
 
@@ -55,7 +54,7 @@ def message(form, number, ago=timedelta(0)):
         id=UUID(int=number),
         topic="device.telemetry",
         organization_id=UUID(int=1),
-        time=NOW - ago,
+        time=datetime.now(UTC).replace(microsecond=0) - ago,
         data={"values": {"voltage_v": 480.25 + number, "on": number % 2 == 0, "state": "run"}},
         device_key=f"pm-{number % 3}",
         metadata={"uuid": f"asset-{number % 3}"},

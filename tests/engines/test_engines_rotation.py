@@ -240,6 +240,7 @@ def test_no_sealed_column_is_forgotten():
     plain = {
         ("token", "secret_hash"),
         ("solarnetwork_signature", "signature"),
+        ("solarnetwork_certificate", "sha256"),
         ("mqtt_credential", "certificate_sha256"),
         ("quarantine", "raw"),
         ("event", "data"),

@@ -11,8 +11,11 @@ from compose_files import STACKS, loaded
 from grafana_dashboards import DASHBOARDS, FOLDER, queries
 
 METRICS = Path(__file__).parent.parent.parent / "docs" / "metrics.md"
-ROW = re.compile(r"^\| `(wattwire_\w+)` \| (\w+) \| (?:`(\w+)`)? \|", re.MULTILINE)
-KNOWN = {name: (kind, label) for name, kind, label in ROW.findall(METRICS.read_text())}
+ROW = re.compile(r"^\| `(wattwire_\w+)` \| (\w+) \| ([^|]*) \|", re.MULTILINE)
+KNOWN = {
+    name: (kind, set(re.findall(r"`(\w+)`", labels)))
+    for name, kind, labels in ROW.findall(METRICS.read_text())
+}
 QUERIES = [
     pytest.param(target["expr"], target["legendFormat"], id=f"{panel['title']}-{target['refId']}")
     for _, panel, target in queries("prometheus")
@@ -52,7 +55,7 @@ def test_metrics_are_the_hubs(text, legend):
 @pytest.mark.parametrize(("text", "legend"), QUERIES)
 def test_labels_are_the_hubs(text, legend):
     """What is grouped by and shown is a label that the metric has."""
-    labels = {KNOWN[name][1] for name in re.findall(r"wattwire_\w+", text)} - {""}
+    labels = set().union(*(KNOWN[name][1] for name in re.findall(r"wattwire_\w+", text)))
     named = set(re.findall(r"by \((\w+)\)", text))
 
     assert named <= labels

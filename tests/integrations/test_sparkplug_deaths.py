@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from integrations_counterparts import LOCAL
+from mqtt_counterparts import FaultBroker
 
 from wattwire.delivery.rendering import find_format
 from wattwire.formats import sparkplug_b
@@ -272,3 +273,32 @@ async def test_what_was_not_sent_is_thrown_away_with_the_connection():
 
     assert "reset" == await asyncio.wait_for(came, 10)
     server.close()
+
+
+async def test_a_trial_leaves_the_session_alone(mqtt_broker, onlooker):
+    """Test connects and subscribes; the node at work is neither born anew nor said to be dead."""
+    settings = KIND.settings(
+        broker_url=f"mqtt://127.0.0.1:{mqtt_broker.port}",
+        sparkplug={"group": "g", "edge_node": "e"},
+    )
+    async with KIND.connect(settings, LOCAL) as at_work, KIND.connect(settings, LOCAL) as trial:
+        await at_work.deliver([spoken(0, 1.0)])
+        outcome = await trial.test(spoken(1, 2.0))
+        await at_work.deliver([spoken(2, 3.0)])
+        seen = onlooker.messages()
+
+    assert isinstance(outcome, Delivered)
+    assert "nothing published" in outcome.receipt
+    assert ["NBIRTH", "DBIRTH", "DDATA", "DDATA"] == kinds([(s.topic, s.payload) for s in seen])
+
+
+async def test_a_trial_that_may_not_listen():
+    """Without the right to subscribe a trial fails as the work would."""
+    fault = FaultBroker()
+    fault.granted = 0x80
+    async with fault.serving() as url:
+        settings = KIND.settings(broker_url=url, sparkplug={"group": "g", "edge_node": "e"})
+        async with KIND.connect(settings, LOCAL) as integration:
+            outcome = await integration.test(spoken(0, 1.0))
+
+    assert "subscription" == outcome.code

@@ -47,6 +47,11 @@ class Edge:
         self._born_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def command_topic(self) -> str:
+        """Where commands to this node arrive."""
+        return self._node.command_topic
+
     def will(self) -> Will:
         """Begin a session: return the will of its connection."""
         return Will(*self._node.begin(_now_ms()), qos=1)

@@ -24,8 +24,9 @@ rebirth on command, NDEATH as will and before a goodbye. Each message is one DDA
 specification asks. Late data are marked `is_historical`; after an outage of the broker they go out
 first, then what is new. `bdSeq` begins with the clock's seconds modulo 256. With the topic
 `device.status` beside `device.telemetry`, a device that is silent or offline dies (DDEATH) and is
-born again when it answers. Events of no device are rejected, and another format pauses the
-integration.
+born again when it answers. *Test* connects and subscribes, and publishes nothing: a second birth
+would end the session that is at work. Events of no device are rejected, and another format pauses
+the integration.
 
 **Repeats.** With version 5 the user property `message_id` stays the same over all attempts.
 
@@ -53,6 +54,7 @@ from wattwire.integrations._sparkplug_session import CONTENT_TYPE
 from wattwire.integrations._topics import TopicTemplate
 from wattwire.integrations.contract import (
     ConfigurationError,
+    Delivered,
     IntegrationType,
     Limits,
     Outcome,
@@ -97,8 +99,27 @@ class Mqtt:
             raise
 
     async def test(self, probe: Message) -> Outcome:
-        """Publish the probe as an ordinary message."""
-        return (await self.deliver([probe]))[probe.id]
+        """Publish the probe as an ordinary message; of an edge node, all but that."""
+        if self._edge is None:
+            return (await self.deliver([probe]))[probe.id]
+        self._check_format([probe])
+        try:
+            return await self._rehearse(self._edge)
+        except RefusedByBrokerError as error:
+            return failure(error)
+
+    async def _rehearse(self, edge: Edge) -> Outcome:
+        """Connect and listen for commands, without a will and births.
+
+        They would end the session of the edge node that is at work, in the eyes of its hosts.
+        """
+        connection = await open_connection(self._broker, self._guard)
+        try:
+            await connection.subscribe(edge.command_topic)
+            await connection.confirm()
+        finally:
+            await connection.close()
+        return Delivered(receipt="connected and listening for commands; nothing published")
 
     async def close(self) -> None:
         """Say goodbye."""
