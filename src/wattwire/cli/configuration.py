@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
-from wattwire.api.configuration.references import referred
+from wattwire.api.configuration.referred import referred
 from wattwire.cli.documents import MAX_BYTES, DocumentError, read_document, write_document
 from wattwire.cli.output import CommandError, fail, show_json
 from wattwire.cli.reach import DataDirOption, JsonOption, OrganizationOption, Where, call_api

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wattwire.api.configuration.faults import Faults, below
+from wattwire.api.configuration.referred import REFERENCE
 
-_REFERENCE: Final = re.compile(r"\$\{(ENV|FILE|SECRET):([^{}]{1,1000})\}")
 _LIKE_ONE: Final = re.compile(r"\$+\{(?:ENV|FILE|SECRET):[^{}]*\}")
 _NOT_PLAIN: Final = re.compile(r"[^A-Z0-9]+")
 MAX_DEPTH: Final = 32
@@ -22,15 +22,6 @@ class Kept:
     """Stands for a secret that is to stay."""
 
     name: str
-
-
-def referred(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield (kind, name) of every reference in a document that is nested no deeper than allowed."""
-    if isinstance(value, str) and (found := _REFERENCE.fullmatch(value)):
-        yield found[1], found[2]
-    branches = value.values() if isinstance(value, Mapping) else ()
-    for item in value if isinstance(value, list) else branches:
-        yield from referred(item)
 
 
 def resolve(value: Any, given: Mapping[str, Any], where: str, faults: Faults) -> Any:
@@ -56,7 +47,7 @@ def _resolve(value: Any, given: Mapping[str, Any], where: str, faults: Faults, d
 
 
 def _resolve_text(text: str, given: Mapping[str, Any], where: str, faults: Faults) -> Any:
-    found = _REFERENCE.fullmatch(text)
+    found = REFERENCE.fullmatch(text)
     if found is None:
         return text[1:] if _LIKE_ONE.fullmatch(text) else text
     kind, name = found.groups()
