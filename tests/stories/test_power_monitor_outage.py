@@ -147,13 +147,16 @@ def at(sample):
 
 
 async def probes_of(hub):
-    """What was sent to see whether the broker is back: (device, milliseconds), where it was."""
+    """What did not keep its place in the queue: (device, milliseconds).
+
+    It was sent to see whether the broker is back, or failed before and waited for its turn.
+    """
     database = await hub.database()
     try:
         rows = await database.fetch(
             "SELECT e.data, (extract(epoch FROM e.time) * 1000)::bigint AS at, q.device_key"
             " FROM attempt q JOIN event e ON e.id = q.event_id"
-            " WHERE q.probe AND q.outcome = 'delivered'"
+            " WHERE q.outcome = 'delivered' AND (q.probe OR q.number > 1)"
         )
     finally:
         await database.close()
@@ -196,7 +199,7 @@ async def test_what_was_filled_in_is_marked_as_history(story):
 async def test_what_is_live_only_moves_on(story):
     """Of each device, what is not history is newer than all before; history is in order, too.
 
-    But for the message that was sent alone to see whether the broker is back.
+    But for messages that were sent alone to see whether the broker is back, or sent before.
     """
     for device in ("pm-1", "pm-2"):
         said = [(at, past) for d, at, past in story.view.data if d == device]
