@@ -202,3 +202,10 @@ async def test_a_messy_year(zone_name, make_meter, pool):
     assert [] == sums_disagree(stored["h"], stored["d"], meter.kinds)
     assert [] == sums_disagree(stored["d"], stored["M"], meter.kinds)
     assert 0 == await pool.fetchval("SELECT count(*) FROM stale")
+
+
+@pytest.mark.parametrize(("zone_name", "seed"), [("Asia/Kathmandu", 116264937)])
+async def test_a_year_that_was_wrong_once(zone_name, seed, make_meter, pool, monkeypatch):
+    """Marks of two alignments: the register's last value is found among them all the same."""
+    monkeypatch.setenv("WATTWIRE_TEST_SEED", str(seed))
+    await test_a_messy_year(zone_name, make_meter, pool)

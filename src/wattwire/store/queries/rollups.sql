@@ -130,8 +130,9 @@ JOIN channel c ON c.stream_id = x.stream_id AND c.name = x.channel AND c.kind = 
 -- The last value of a channel before an instant, at most 365 days, when the nearest reading has none.
 -- A channel that is silent for long must not be looked for reading by reading: hours that have been
 -- computed say whether they hold a value, and all other hours with readings are marked stale. A mark
--- need not be aligned with the hours that it touches; these lie within an hour around it. Consecutive
--- marks are looked through as one.
+-- need not be aligned with the hours that it touches; these lie within an hour around it. Marks no
+-- further than an hour apart, of whatever alignment, are looked through as one: so the last of these
+-- groups that holds a value holds the last value.
 SELECT (w.number - 1)::int AS number, f.time, f.value
 FROM unnest($1::int[], $2::smallint[], $3::timestamptz[])
      WITH ORDINALITY AS w(stream_id, position, instant, number),
@@ -152,11 +153,12 @@ LATERAL (
     UNION ALL
     (SELECT r.time, r.value
      FROM (SELECT min(i.start) - interval '1 hour' AS start, max(i.start) + interval '2 hours' AS "end"
-           FROM (SELECT s.start,
-                        s.start - row_number() OVER (ORDER BY s.start) * interval '1 hour' AS island
+           FROM (SELECT m.start, sum(m.apart) OVER (ORDER BY m.start) AS island
+                 FROM (SELECT s.start, coalesce((s.start - lag(s.start) OVER (ORDER BY s.start)
+                                                 > interval '1 hour')::int, 1) AS apart
                  FROM stale s
                  WHERE s.stream_id = w.stream_id AND s.bucket = 'h'
-                   AND s.start < w.instant AND s.start >= w.instant - interval '366 days') i
+                   AND s.start < w.instant AND s.start >= w.instant - interval '366 days') m) i
            GROUP BY i.island ORDER BY 1 DESC) AS span,
           LATERAL (SELECT e.time, e.values[w.position] AS value FROM reading e
                   WHERE e.stream_id = w.stream_id AND e.time >= span.start AND e.time <= span."end"
@@ -189,11 +191,12 @@ LATERAL (
     UNION ALL
     (SELECT r.time, r.value
      FROM (SELECT min(i.start) - interval '1 hour' AS start, max(i.start) + interval '2 hours' AS "end"
-           FROM (SELECT s.start,
-                        s.start - row_number() OVER (ORDER BY s.start) * interval '1 hour' AS island
+           FROM (SELECT m.start, sum(m.apart) OVER (ORDER BY m.start) AS island
+                 FROM (SELECT s.start, coalesce((s.start - lag(s.start) OVER (ORDER BY s.start)
+                                                 > interval '1 hour')::int, 1) AS apart
                  FROM stale s
                  WHERE s.stream_id = w.stream_id AND s.bucket = 'h'
-                   AND s.start >= w.instant - interval '1 hour' AND s.start <= w.instant + interval '365 days') i
+                   AND s.start >= w.instant - interval '1 hour' AND s.start <= w.instant + interval '365 days') m) i
            GROUP BY i.island ORDER BY 1) AS span,
           LATERAL (SELECT e.time, e.values[w.position] AS value FROM reading e
                   WHERE e.stream_id = w.stream_id AND e.time >= span.start AND e.time <= span."end"
