@@ -1,20 +1,17 @@
-"""One real PostgreSQL for all tests: a migrated template, and a copy of it for each test."""
+"""One real PostgreSQL for all tests, and an empty migrated database of its own for each test."""
 
 import asyncio
-import itertools
 import os
 from pathlib import Path
 
-import asyncpg
 import pytest
 
+from databases import Databases, make_template
 from wattwire.app.kit import connect_nats
 from wattwire.engines.nats import EmbeddedNats
 from wattwire.engines.postgres import EmbeddedPostgres
 from wattwire.settings import Durability
-from wattwire.store.database import migrate, open_pool
-
-_numbers = itertools.count(1)
+from wattwire.store.database import open_pool
 
 
 @pytest.fixture(scope="session")
@@ -22,56 +19,29 @@ def postgres_url(tmp_path_factory):
     """The URL of a PostgreSQL with the database `template_wattwire`, for the whole run."""
     given = os.environ.get("WATTWIRE_TEST_DATABASE_URL")
     if given:
-        asyncio.run(_make_template(given))
+        asyncio.run(make_template(given))
         yield given
         return
     engine = EmbeddedPostgres(Path(tmp_path_factory.mktemp("pg")))
     with asyncio.Runner() as runner:
         runner.run(engine.start())
-        runner.run(_make_template(engine.url))
+        runner.run(make_template(engine.url))
         yield engine.url
         runner.run(engine.stop())
 
 
-async def _execute(url, *statements):
-    connection = await asyncpg.connect(url)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def _named(url, name):
-    """The same server, another database."""
-    head, _, query = url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
-
-
-async def _make_template(url):
-    await _execute(
-        url, "DROP DATABASE IF EXISTS template_wattwire", "CREATE DATABASE template_wattwire"
-    )
-    await migrate(_named(url, "template_wattwire"))
+@pytest.fixture(scope="session")
+def databases(postgres_url):
+    """The databases of this process of the run, emptied between tests."""
+    return Databases(postgres_url)
 
 
 @pytest.fixture
-async def database_url(postgres_url):
-    """A fresh, migrated database of its own for one test."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    await _execute(postgres_url, f"CREATE DATABASE {name} TEMPLATE template_wattwire")
-    yield _named(postgres_url, name)
-    await _drop(postgres_url, name)
-
-
-async def _drop(url, name):
-    """Drop a database; again when the server's own autovacuum was just looking at it."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                return await _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
-            except (asyncpg.InsufficientPrivilegeError, asyncpg.ObjectInUseError):
-                await asyncio.sleep(0.1)
+async def database_url(databases):
+    """A migrated, empty database of its own for one test."""
+    url = await databases.take()
+    yield url
+    await databases.give_back(url)
 
 
 @pytest.fixture

@@ -179,6 +179,7 @@ async def test_the_database_goes_away_for_a_moment(story, database_url):
                 await knife.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    " AND backend_type = 'client backend'"
                 )
             story.clock.passed += 1.0
             story.worker.wake([one])

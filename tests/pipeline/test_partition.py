@@ -298,7 +298,8 @@ async def test_a_failure_of_the_last_slice_is_noticed_at_once(bench):
     owner = bench.tasks.pop()
     await bench.pool.fetch(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND backend_type = 'client backend'"
     )
     await bench.send([at(1, BOTH, 1.0, 1.0)])
 

@@ -1,45 +1,14 @@
 """SolarNetwork's event hooks: integrations seen through its API."""
 
-import base64
-import hashlib
 from datetime import UTC, datetime
 
-import msgspec
 import pytest
-from solarnetwork_bench import BASE, make_client
+from hook_cases import HOOK, HOOKS, PROPERTIES, SECRET, SEED, UPDATE, fits, secret_of
+from solarnetwork_bench import make_client
 
-from wattwire.integrations import TYPES
-from wattwire.solarnetwork import queues
 from wattwire.solarnetwork.hooks import created_text
-from wattwire.solarnetwork.masks import mask, stays
-from wattwire.solarnetwork.services import SQS, SQS_TODAY, services_of
-from wattwire.solarnetwork.specifiers import leaves_of
+from wattwire.solarnetwork.services import SQS, SQS_TODAY
 
-HOOKS = f"{BASE}/hooks"
-UPDATE = "datum/agg/update"
-#: The account 123456789012 is in this key.
-KEY = "AKIARZPUZDIKAAAAAAAA"
-SECRET = "super.secret.key.here"
-PROPERTIES = {
-    "region": "us-west-2",
-    "queueName": "node-event-dest-test",
-    "accessKey": KEY,
-    "secretKey": SECRET,
-}
-SEED = {
-    "name": "SQS Test",
-    "topic": UPDATE,
-    "nodeIds": [234],
-    "sourceIds": ["/power/1"],
-    "serviceIdentifier": SQS,
-    "serviceProperties": PROPERTIES,
-}
-HOOK = {
-    "name": "a",
-    "topic": UPDATE,
-    "serviceIdentifier": "webhook",
-    "serviceProperties": {"url": "https://example.com/x", "secret_key": "hush"},
-}
 NOT_FOUND = {"success": False, "code": "DAO.00102", "message": "The requested key was not found."}
 
 
@@ -47,53 +16,6 @@ NOT_FOUND = {"success": False, "code": "DAO.00102", "message": "The requested ke
 async def owner(bench, organization_id):
     """A client of the native API."""
     return bench.client(await bench.token(organization_id))
-
-
-def fits(digest, secret):
-    """Whether a shown digest is that of a secret."""
-    raw = base64.b64decode(digest.removeprefix("{SSHA-256}"))
-    return raw[:32] == hashlib.sha256(secret.encode() + raw[32:]).digest() and 40 == len(raw)
-
-
-async def secret_of(bench, hook_id):
-    from wattwire.store.sealing import SEALING, open_tree
-
-    sealed = await bench.pool.fetchval("SELECT secrets FROM integration WHERE id = $1", hook_id)
-    return open_tree(sealed, bench.hub.sealer.bound(SEALING))
-
-
-def test_a_secret_is_masked_as_published():
-    """The vectors: with this salt, and with none."""
-    salt = bytes.fromhex("6ae3b4c425b8d0b6")
-
-    assert "{SSHA-256}BDHkL7DnK8AOtcT4+GRI++kjOER7Zmr5YcVflkwQ/bhq47TEJbjQtg==" == mask(
-        "password", salt
-    )
-    plain = base64.b64encode(hashlib.sha256(b"password").digest()).decode()
-    assert "{SHA-256}" + plain == mask("password", b"")
-    assert mask("password") != mask("password")
-
-
-@pytest.mark.parametrize(
-    ("posted", "kept"),
-    [
-        (None, True),
-        ("", True),
-        ("{SSHA-256}abc", True),
-        ("{x}y", True),
-        ("{sha-1}", True),
-        ("{x}", True),
-        ("plain", False),
-        ("a{x}y", False),
-        ("{}y", False),
-        ("{a b}y", False),
-        ("{x-y}z", False),
-        (7, False),
-    ],
-)
-def test_what_looks_like_a_digest_leaves_the_secret(posted, kept):
-    """Missing, empty, or `{word}` or `{word-digits}` and anything."""
-    assert kept == stays(posted)
 
 
 async def test_a_hook_is_answered_as_the_seed_shows(user, bench):
@@ -225,61 +147,6 @@ async def test_an_update_replaces_and_keeps_when_it_was_made(user):
     assert "nodeIds" not in replaced
     assert replaced["serviceProperties"].keys() == {"url", "secret_key"}
     assert 1 == len((await user.get(HOOKS)).data)
-
-
-@pytest.mark.parametrize("left", [None, "", "{SSHA-256}whatever", "missing"])
-async def test_a_secret_that_is_left_stays(user, bench, left):
-    """And the other properties are replaced."""
-    made = (await user.post(HOOKS, SEED)).data
-    properties = {**PROPERTIES, "queueName": "other", "secretKey": left}
-    if left == "missing":
-        del properties["secretKey"]
-    again = {**SEED, "id": made["id"], "serviceProperties": properties}
-    replaced = (await user.post(HOOKS, again)).data
-
-    assert "other" == replaced["serviceProperties"]["queueName"]
-    assert fits(replaced["serviceProperties"]["secretKey"], SECRET)
-    assert {"aws": {"secret_access_key": SECRET}} == await secret_of(bench, made["id"])
-
-
-async def test_a_new_secret_replaces_the_old(user):
-    """Any other value does."""
-    made = (await user.post(HOOKS, SEED)).data
-    again = {**SEED, "id": made["id"], "serviceProperties": {**PROPERTIES, "secretKey": "new"}}
-
-    assert fits((await user.post(HOOKS, again)).data["serviceProperties"]["secretKey"], "new")
-
-
-@pytest.mark.parametrize("properties", [None, {}, "missing"])
-async def test_no_properties_overwrite_everything(user, bench, properties):
-    """The documented trap: the secret is gone, too."""
-    made = (await user.post(HOOKS, SEED)).data
-    again = {**SEED, "id": made["id"], "serviceProperties": properties}
-    if properties == "missing":
-        del again["serviceProperties"]
-    replaced = (await user.post(HOOKS, again)).data
-
-    assert "serviceProperties" not in replaced
-    assert {} == await secret_of(bench, made["id"])
-
-
-async def test_a_secret_does_not_move_to_another_service(user, bench):
-    """What was given for one place is not sent to another that has a setting of the same name."""
-    mqtt = {
-        **HOOK,
-        "serviceIdentifier": "influxdb",
-        "serviceProperties": {"url": "http://a", "token": "t"},
-    }
-    made = (await user.post(HOOKS, mqtt)).data
-    moved = {
-        **mqtt,
-        "id": made["id"],
-        "serviceIdentifier": "slack",
-        "serviceProperties": {"channel": "#x"},
-    }
-    await user.post(HOOKS, moved)
-
-    assert "token" not in await secret_of(bench, made["id"])
 
 
 async def test_both_names_of_the_sqs_service_are_taken(user, owner):
@@ -497,46 +364,3 @@ async def test_a_store_in_trouble_is_429(user, bench):
     assert (429, "DAO.00200") == (answer.status, answer.json["code"])
     assert "5" == answer.headers["Retry-After"]
     assert 0 == await bench.pool.fetchval("SELECT count(*) FROM integration")
-
-
-@pytest.mark.parametrize(
-    "key",
-    ["", "AKIAQ", "AKIAI52OM4KFAAAAAAAA", "AKIA552OM4KFAAAAAAAA", "AKIAQ52OM4KFAAAA!AAA", "Ä" * 20],
-)
-def test_an_access_key_may_not_tell_its_account(key):
-    """Old ones, and what is none."""
-    assert queues.account_of(key) is None
-    settings = queues.to_settings({**PROPERTIES, "accessKey": key})
-    assert "node-event-dest-test" == settings["queue_name"]
-
-
-def test_an_access_key_tells_its_account():
-    """A key whose account was published with it."""
-    assert "029608264753" == queues.account_of("ASIAQNZGKIQY56JQ7WML")
-
-
-def test_a_queue_can_be_given_by_its_address():
-    """Which then is the property's value in both directions; in China the domain has an ending."""
-    url = "http://127.0.0.1:4566/1/q"
-    settings = queues.to_settings({**PROPERTIES, "queueName": url, "aws.endpoint_url": "http://x"})
-
-    assert url == settings["queue_url"]
-    assert {**PROPERTIES, "queueName": url, "aws.endpoint_url": "http://x"} == queues.to_properties(
-        settings
-    )
-    assert "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q" == queues.queue_url(
-        "cn-north-1", KEY, "q"
-    )
-
-
-@pytest.mark.parametrize("name", sorted(TYPES))
-def test_every_secret_of_every_type_is_masked(name):
-    """The keys that are shown as digests are those that the type's model hides."""
-    service = next(s for s in services_of(TYPES).values() if s.kind is TYPES[name])
-    hidden = {leaf.key for leaf in leaves_of(TYPES[name].settings) if leaf.secret}
-    properties = service.masked(service.to_properties(dict.fromkeys(hidden, "hush")))
-
-    assert hidden
-    assert all(value.startswith("{SSHA-256}") for value in properties.values())
-    assert len(hidden) == len(properties)
-    assert b"hush" not in msgspec.json.encode(properties)

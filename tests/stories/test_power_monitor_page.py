@@ -9,7 +9,7 @@ from influx_counterparts import TOKEN
 from mqtt_counterparts import Broker
 from power_monitor_receivers import KEYS, Streams, held_by_records, influx_running, lines_of
 from running_hub import until
-from test_solarnetwork_page import terminal
+from terminal import opened
 
 from documented import blocks, sample_of
 from wattwire.simulate.ethernet_ip import power_monitors
@@ -65,7 +65,7 @@ async def test_the_page_works_as_printed(hub, tmp_path):
                 f'region: "eu-central-1", endpoint_url: "http://127.0.0.1:{streams.port}"'
             ),
         }
-        async with terminal(hub) as bash:
+        async with opened(hub) as bash:
             probe, _, _, applied, _, tested, lines = await walk(bash, tmp_path, places)
             again = await bash.run("wattwire apply -f power-monitors.yaml")
             await until(lambda: some_reading(bash), 30, "a reading is shown")

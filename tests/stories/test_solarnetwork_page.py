@@ -1,16 +1,13 @@
 """docs/solarnetwork.md is true: its commands are run from top to bottom as they are printed."""
 
-import asyncio
 import contextlib
 import json
-import os
 import re
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 from running_hub import until
+from terminal import opened
 
 from documented import blocks
 
@@ -19,41 +16,6 @@ PAGE = [block for block in blocks("docs/solarnetwork.md") if block.words]
 VARYING = re.compile(
     r'(?<="created":")(?!2020)[^"]*|(?<="created": ")(?!2020)[^"]*|\{SSHA-256\}[^"]+'
 )
-END = "\x1eend of answer\x1e"
-
-
-class Terminal:
-    """One bash that keeps what is defined in it, as somebody's who works through the page."""
-
-    def __init__(self, process):
-        self._process = process
-
-    async def run(self, command):
-        """Return what a command prints; what it complains of fails the test."""
-        self._process.stdin.write(f"{command}\nprintf '{END}'\n".encode())
-        await self._process.stdin.drain()
-        async with asyncio.timeout(60):
-            out = await self._process.stdout.readuntil(END.encode())
-        return out.decode().removesuffix(END)
-
-
-@contextlib.asynccontextmanager
-async def terminal(hub):
-    programs = str(Path(sys.executable).parent)
-    environment = {
-        **os.environ,
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "HUB": hub.info["http_url"],
-        "WATTWIRE_DATA_DIR": str(hub.data_dir),
-    }
-    process = await asyncio.create_subprocess_exec(
-        "bash", "-u", "-o", "pipefail", env=environment, stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    yield Terminal(process)
-    process.stdin.close()
-    async with asyncio.timeout(10):
-        await process.wait()
 
 
 def steps():
@@ -97,7 +59,7 @@ async def test_the_page_works_as_printed(hub):
         if shutil.which(program) is None:
             pytest.fail(f"{program} is missing: apt-get install bash curl openssl")
     ran = []
-    async with terminal(hub) as bash:
+    async with opened(hub) as bash:
         for command, answer in steps():
             if answer is None:
                 out = await bash.run(command)

@@ -19,6 +19,7 @@ from wattwire.cli.reach import (
     at_desk,
     load_settings,
 )
+from wattwire.cli.revoking import revoke as end
 from wattwire.engines.certificates import issue_client_certificate
 from wattwire.engines.errors import EngineError
 from wattwire.engines.private_files import write_private
@@ -121,19 +122,9 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """Refuse a certificate from now on."""
-
-    async def work(desk: Desk) -> dict[str, Any]:
-        async with desk.pool.acquire() as db, db.transaction():
-            row = await certificates.revoke(db, desk.organization.id, certificate_id)
-            if row is None:
-                raise CommandError(
-                    f"there is no certificate {certificate_id}: "
-                    "see `wattwire solarnetwork-certificate list`"
-                )
-            await desk.record(db, "solarnetwork_certificate.revoked", row.id)
-        return _shown(row)
-
-    show(at_desk(Where(data_dir, organization), work), as_json=as_json)
+    where = Where(data_dir, organization)
+    row = end(where, certificates.revoke, certificate_id, "solarnetwork_certificate")
+    show(_shown(row), as_json=as_json)
 
 
 async def _check_node(desk: Desk, node: int) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wattwire.cli.output import CommandError, show, show_list
+from wattwire.cli.output import show, show_list
 from wattwire.cli.reach import (
     DataDirOption,
     Desk,
@@ -16,6 +16,7 @@ from wattwire.cli.reach import (
     Where,
     at_desk,
 )
+from wattwire.cli.revoking import revoke as end
 from wattwire.cli.secrets import key_file
 from wattwire.engines.secrets import Sealer
 from wattwire.store import solarnetwork
@@ -100,18 +101,9 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """End a token now."""
-
-    async def work(desk: Desk) -> dict[str, Any]:
-        async with desk.pool.acquire() as db, db.transaction():
-            row = await solarnetwork.revoke(db, desk.organization.id, token_id)
-            if row is None:
-                raise CommandError(
-                    f"there is no token {token_id[:20]}: see `wattwire solarnetwork-token list`"
-                )
-            await desk.record(db, "solarnetwork_token.revoked", row.id)
-        return _shown(row)
-
-    show(at_desk(Where(data_dir, organization), work), as_json=as_json)
+    where = Where(data_dir, organization)
+    row = end(where, solarnetwork.revoke, token_id, "solarnetwork_token")
+    show(_shown(row), as_json=as_json)
 
 
 def _shown(row: solarnetwork.Token) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wattwire.cli.output import CommandError, show, show_list
+from wattwire.cli.output import show, show_list
 from wattwire.cli.reach import (
     DataDirOption,
     Desk,
@@ -16,6 +16,7 @@ from wattwire.cli.reach import (
     Where,
     at_desk,
 )
+from wattwire.cli.revoking import revoke as end
 from wattwire.store import tokens
 
 app = typer.Typer(name="token", help="Bearer tokens for the API.", no_args_is_help=True)
@@ -82,16 +83,9 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """End a token now."""
-
-    async def work(desk: Desk) -> dict[str, Any]:
-        async with desk.pool.acquire() as db, db.transaction():
-            row = await tokens.revoke(db, desk.organization.id, token_id.partition(".")[0])
-            if row is None:
-                raise CommandError(f"there is no token {token_id[:20]}: see `wattwire token list`")
-            await desk.record(db, "token.revoked", row.id)
-        return _shown(row)
-
-    show(at_desk(Where(data_dir, organization), work), as_json=as_json)
+    key = token_id.partition(".")[0]
+    row = end(Where(data_dir, organization), tokens.revoke, key, "token")
+    show(_shown(row), as_json=as_json)
 
 
 def _shown(row: tokens.Token) -> dict[str, Any]:

@@ -1,19 +1,12 @@
 """What births announce, and what data mean by it. Pure."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from wattwire.client.results import GOOD, MetricInfo, Sample, Value
 from wattwire.formats.refusals import refused, shown
 from wattwire.formats.sparkplug_b import PLACES, Metric, Payload, Properties
-from wattwire.formats.sparkplug_births import (
-    BD_SEQ,
-    CONTROL_PREFIXES,
-    DATES,
-    MAX_SMALLINT,
-    UNIT_PROPERTIES,
-)
+from wattwire.formats.sparkplug_births import DATES, quality_in, steers, unit_in
 from wattwire.formats.sparkplug_topics import SparkplugTopic
 from wattwire.formats.sparkplug_values import DataType, MetricValue
 from wattwire.formats.times import from_millis
@@ -69,7 +62,7 @@ class Birth:
         return tuple(
             MetricInfo(known.name, known.alias, _type_name(known.datatype), known.unit)
             for known in self.names.values()
-            if not _steers(known.name)
+            if not steers(known.name)
         )
 
 
@@ -110,19 +103,12 @@ def read(origin: Origin, birth: Birth | None, *, is_birth: bool = False) -> Read
         known = _find(metric, birth)
         if known is None:
             unknown = _more(unknown, metric, PLACES[at])
-        elif not _steers(known.name) and known.datatype not in UNREAD:
+        elif not steers(known.name) and known.datatype not in UNREAD:
             try:
                 samples.append(_sample(origin, known, metric, PLACES[at], is_birth=is_birth))
             except RefusedError as error:
                 misfit = misfit or error
     return Read(samples, unknown, misfit)
-
-
-def bd_seq_of(payload: Payload) -> int | None:
-    """Return the number of the session that a birth or a death of an edge node names."""
-    numbers: Iterator[object] = (m.raw for m in payload.metrics if m.name == BD_SEQ)
-    number = next(numbers, None)
-    return number if isinstance(number, int) else None
 
 
 def instant_of(payload: Payload, received: datetime) -> datetime:
@@ -176,7 +162,7 @@ def _sample(
         time=to_instant(from_millis(millis, where)) if millis else origin.received,
         is_historical=metric.is_historical,
         is_birth=is_birth,
-        quality=_quality(metric.properties) if metric.properties else GOOD,
+        quality=quality_in(metric.properties) if metric.properties else GOOD,
         seq=payload.seq,
     )
 
@@ -197,23 +183,9 @@ def _date(millis: object, where: str) -> datetime:
     return to_instant(from_millis(millis, where)).astimezone(UTC)
 
 
-def _steers(name: str) -> bool:
-    return name == BD_SEQ or name.startswith(CONTROL_PREFIXES)
-
-
 def _type_name(datatype: int) -> str:
     return DataType(datatype).name if datatype <= _LAST_TYPE else f"UNKNOWN {datatype}"
 
 
 def _unit(properties: Properties) -> str:
-    for name, value in properties.items():
-        if name.lower() in UNIT_PROPERTIES and isinstance(value, str):
-            return value[:MAX_UNIT]
-    return ""
-
-
-def _quality(properties: Properties) -> int:
-    for name, value in properties.items():
-        if name.lower() == "quality" and type(value) is int and 0 <= value <= MAX_SMALLINT:
-            return value
-    return GOOD
+    return unit_in(properties)[:MAX_UNIT]

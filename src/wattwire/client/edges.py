@@ -12,20 +12,16 @@ forgotten, since a value without a name is better than one with a wrong name.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from wattwire.client.births import Birth, Origin, Read, bd_seq_of, instant_of, read
+from wattwire.client.births import Birth, Origin, Read, instant_of, read
 from wattwire.client.limits import Limits
 from wattwire.client.rebirths import EdgeId, Rebirths
 from wattwire.client.results import Born, Died, Gap, Result
-from wattwire.formats.refusals import refused, shown
-from wattwire.formats.sparkplug_b import Payload
+from wattwire.formats.refusals import refused
+from wattwire.formats.sparkplug_state import MAX_GAP, SEQ_NUMBERS, bd_seq_of, seq_of
 from wattwire.formats.sparkplug_topics import device_key
 from wattwire.model import RefusedError
-
-SEQ_NUMBERS: Final = 256
-#: A number further ahead than this is taken for one from behind: a repeat.
-MAX_GAP: Final = 128
 
 
 class Step(NamedTuple):
@@ -88,7 +84,7 @@ class EdgeNodes:
     def _node_born(self, origin: Origin) -> Step:
         edge_id = _edge_id(origin)
         self._forget(edge_id)  # even if this birth is refused: its aliases hold no more
-        birth, seq = Birth(origin.payload), _seq(origin.payload) or 0
+        birth, seq = Birth(origin.payload), seq_of(origin.payload) or 0
         born = _born(origin, birth)
         if len(self._edges) >= self._limits.edge_nodes:
             raise refused(f"more than {self._limits.edge_nodes} edge nodes are alive")
@@ -150,7 +146,7 @@ class EdgeNodes:
 
     def _follow(self, origin: Origin) -> tuple[_Edge | None, list[Result]]:
         """Return the edge node of a message, if it is known, and the gap before the message."""
-        edge_id, seq = _edge_id(origin), _seq(origin.payload)
+        edge_id, seq = _edge_id(origin), seq_of(origin.payload)
         edge = self._edges.get(edge_id)
         if edge is None or seq is None:
             return edge, []
@@ -246,10 +242,3 @@ def _told(before: list[Result], origin: Origin, found: Read, birth: Birth | None
         key = device_key(place.group, place.edge, place.device)
         reason = f"the birth of {key} announced no metric {unknown.first}{more}"
     return Step(results, refused(reason, unknown.where))
-
-
-def _seq(payload: Payload) -> int | None:
-    seq = payload.seq
-    if seq is not None and seq >= SEQ_NUMBERS:
-        raise refused(f"a seq is a number from 0 to 255: {shown(seq)}", "seq")
-    return seq

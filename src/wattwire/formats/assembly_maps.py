@@ -25,7 +25,10 @@ _LETTERS: Final[Mapping[str, str]] = MappingProxyType(
         "DINT": "i", "UDINT": "I", "LINT": "q", "ULINT": "Q",
     }
 )  # fmt: skip
-_WIDTHS: Final = {kind: struct.calcsize(f"<{letter}") for kind, letter in _LETTERS.items()}
+#: Bytes of each type.
+WIDTHS: Final[Mapping[str, int]] = MappingProxyType(
+    {kind: struct.calcsize(f"<{letter}") for kind, letter in _LETTERS.items()}
+)
 _FLOATS: Final = ("REAL", "LREAL")
 
 MAX_ELEMENTS: Final = 1000
@@ -105,7 +108,7 @@ def _check_element(element: Element, sizes: Mapping[int, int], where: str) -> No
     size = sizes.get(element.instance)
     if size is None:
         raise ValueError(f"{where}.instance: {element.instance} has no entry in sizes")
-    width = _WIDTHS.get(element.type)
+    width = WIDTHS.get(element.type)
     if width is None:
         raise ValueError(f"{where}.type: {element.type!r} is none of {', '.join(_LETTERS)}")
     if not 0 <= element.offset <= size - width:
@@ -154,7 +157,7 @@ def _layers(found: AssemblyMap, instance: int) -> Iterator[_Layer]:
                 left.append(element)
                 continue
             form += f"{element.offset - end}x{_LETTERS[element.type]}"
-            end = element.offset + _WIDTHS[element.type]
+            end = element.offset + WIDTHS[element.type]
             taken.append(element)
         form += f"{found.sizes[instance] - end}x"
         scales = tuple((element.name, element.scale) for element in taken)

@@ -164,7 +164,7 @@ class _Row:
     def add(self, known: Known, metric: Metric, at: int, notes: list[str]) -> None:
         """Take one metric's value."""
         if metric.properties:
-            self.quality = _worse(self.quality, _quality(metric.properties))
+            self.quality = _worse(self.quality, quality_in(metric.properties))
         value = metric.value(known.datatype, PLACES[at])
         if isinstance(value, list):
             self._add_items(known, value, notes)
@@ -207,12 +207,12 @@ def _known(metric: Metric, where: str) -> Known:
         raise refused(f"the metric {shown(metric.name)} lacks its data type", where)
     left_out = _left_out(metric)
     carrier = -1 if left_out else NUMBER_CARRIERS.get(metric.datatype, -1)
-    return Known(metric.name, metric.datatype, left_out, _unit(metric.properties), carrier)
+    return Known(metric.name, metric.datatype, left_out, unit_in(metric.properties), carrier)
 
 
 def _left_out(metric: Metric) -> str:
     name, datatype = metric.name or "", metric.datatype or 0
-    if name == BD_SEQ or name.startswith(CONTROL_PREFIXES):
+    if steers(name):
         return "control"
     if datatype in OPAQUE:
         return f"a {DataType(datatype).name}"
@@ -221,7 +221,13 @@ def _left_out(metric: Metric) -> str:
     return ""
 
 
-def _unit(properties: Properties) -> str:
+def steers(name: str) -> bool:
+    """Return whether a metric steers the protocol, and says nothing of the device."""
+    return name == BD_SEQ or name.startswith(CONTROL_PREFIXES)
+
+
+def unit_in(properties: Properties) -> str:
+    """Return the unit that a metric's properties name, or ''."""
     for name, value in properties.items():
         if name.lower() in UNIT_PROPERTIES and isinstance(value, str):
             return value
@@ -254,7 +260,8 @@ def _date(millis: float) -> str:
     return (EPOCH + timedelta(milliseconds=millis)).isoformat().removesuffix("+00:00") + "Z"
 
 
-def _quality(properties: Properties) -> int:
+def quality_in(properties: Properties) -> int:
+    """Return the quality that a metric's properties name; good where they name none."""
     value = next((v for name, v in properties.items() if name.lower() == "quality"), None)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_SMALLINT:
         return value

@@ -140,14 +140,14 @@ class SparkplugHost:
 
     def _node_born(self, parts: SparkplugTopic, payload: Payload, now: int) -> Step:
         edge_id = (parts.group, parts.edge)
-        seq = _seq(payload) or 0
+        seq = seq_of(payload) or 0
         birth = Birth(parts.key, payload, seq)
         step = _born(birth, payload, now, "NBIRTH")
         before = self._edges.get(edge_id)
         if before is None and len(self._edges) >= self._max_edges:
             raise refused(f"more than {self._max_edges} edge nodes are alive")
         self._make_room(birth, list(before.births()) if before else [])
-        edge = self._edges[edge_id] = _Edge(birth, _bd_seq(payload), seq)
+        edge = self._edges[edge_id] = _Edge(birth, bd_seq_of(payload), seq)
         if before is not None and (before.devices or before.unborn):
             edge.unborn = before.unborn | before.devices.keys()
             edge.unborn_until = now + self._unborn
@@ -179,7 +179,7 @@ class SparkplugHost:
     def _node_died(self, parts: SparkplugTopic, payload: Payload, now: int) -> Step:
         edge_id = (parts.group, parts.edge)
         edge = self._edges.get(edge_id)
-        died = _bd_seq(payload)
+        died = bd_seq_of(payload)
         if edge is None:
             return Step(Decoded(statuses=(StatusChange(parts.key, "offline", now, "NDEATH"),)))
         if edge.bd_seq is not None and edge.bd_seq != died:
@@ -213,7 +213,7 @@ class SparkplugHost:
 
     def _follow(self, parts: SparkplugTopic, edge: _Edge, payload: Payload, now: int) -> bool:
         """Count a message's seq; return True for one that others have overtaken."""
-        seq = _seq(payload)
+        seq = seq_of(payload)
         if seq is None:
             return False
         if seq in edge.missing:
@@ -271,14 +271,16 @@ def _offline(edge_id: EdgeId, devices: set[str], now: int, detail: str) -> list[
     return [StatusChange(key, "offline", now, detail) for key in keys]
 
 
-def _seq(payload: Payload) -> int | None:
+def seq_of(payload: Payload) -> int | None:
+    """Return a message's number, if it has one. Raises RefusedError for one beyond 255."""
     seq = payload.seq
     if seq is not None and seq >= SEQ_NUMBERS:
         raise refused(f"a seq is a number from 0 to 255: {shown(seq)}", "seq")
     return seq
 
 
-def _bd_seq(payload: Payload) -> int | None:
+def bd_seq_of(payload: Payload) -> int | None:
+    """Return the number of the session that a birth or a death of an edge node names."""
     for metric in payload.metrics:
         if metric.name == BD_SEQ and isinstance(metric.raw, int):
             return metric.raw

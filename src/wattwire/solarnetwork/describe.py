@@ -26,6 +26,10 @@ _SIGNING: Final = (
     "request in X-SN-Date. The token is made by `wattwire solarnetwork-token create`; how to sign "
     "is on the page of examples."
 )
+_CERTIFICATE: Final = (
+    "Over HTTPS a node uploads with a client certificate of its own, made or allowed by "
+    "`wattwire solarnetwork-certificate`."
+)
 #: Every call has these.
 _STATUSES: Final = (401, 403, 422, 429)
 _EXAMPLES: Final[dict[int, dict[str, Any]]] = {
@@ -67,7 +71,8 @@ def create_description() -> dict[str, Any]:
                     "in": "header",
                     "name": "Authorization",
                     "description": _SIGNING,
-                }
+                },
+                "certificate": {"type": "mutualTLS", "description": _CERTIFICATE},
             },
         },
         "security": [{"SNWS2": []}],
@@ -91,6 +96,8 @@ def _operation(route: APIRoute) -> dict[str, Any]:
         "parameters": parameters,
         "responses": dict(_responses(said)),
     }
+    if said.certificate:
+        found["security"] = [{"SNWS2": []}, {"certificate": []}]
     if said.body is not None:
         content = {MEDIA_TYPE: {"schema": ref(said.body), "example": said.body_example}}
         found["requestBody"] = {"required": True, "content": content}

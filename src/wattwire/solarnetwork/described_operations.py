@@ -36,6 +36,7 @@ class Operation:
     statuses: tuple[int, ...] = ()  #: beside 401, 403, 422, 429
     data_optional: bool = False
     refused: bool = False  #: whatever is asked
+    certificate: bool = False  #: a node's client certificate will do in place of a signature
     links: tuple[tuple[str, str], ...] = ()  #: (operation, expression of its hook_id)
 
 
@@ -47,7 +48,12 @@ _DATUM: Final = (
     *known.NAMES,
 )  # fmt: skip
 _UPLOAD: Final = Operation(
-    UPLOAD, ref("Taken"), parameters=known.DEFAULT_NODE, body="Upload", body_example=BULK_DATUMS
+    UPLOAD,
+    ref("Taken"),
+    parameters=known.DEFAULT_NODE,
+    body="Upload",
+    body_example=BULK_DATUMS,
+    certificate=True,
 )
 _SAVED: Final = ("solaruser_get_hook", "solaruser_delete_hook")
 

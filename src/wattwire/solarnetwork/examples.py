@@ -146,8 +146,7 @@ _HOOK_EXAMPLES: Final = (
     Example(
         "Create a hook",
         "The secret comes back as a digest, under a new salt each time. `queueName` may also be "
-        "the queue's address: by its name alone the hub finds a queue only of the account that "
-        "the access key names.",
+        "the queue's address, which finds a queue of another account than the access key's.",
         f"solar POST {HOOKS}/hooks '' '{_HOOK_TEXT}'",
         _success(_stored()),
     ),

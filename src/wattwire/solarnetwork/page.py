@@ -78,9 +78,9 @@ _DIFFERENT: Final = """
 Every type of integration is a hook service, not SQS alone; its settings are the service's
 properties.
 
-SolarNetwork finds a queue by its name. The hub needs its address: it makes one of region, name
-and the account that the access key names (keys given out since 2019 do), and else takes the
-address itself as `queueName`.
+SolarNetwork asks AWS for a queue's address. The hub makes it of region, name and the account that
+the access key names (keys given out since 2019 do), and asks AWS only where none is named, which
+needs the permission `sqs:GetQueueUrl`; the address itself may be given as `queueName`, too.
 
 An event is told once for each change of an aggregate, not once for each time it was computed; the
 property `repeats` of a hook brings SolarNetwork's repeats back.
@@ -95,10 +95,16 @@ that one client signs within the same second are one.
 
 Who cannot sign with a token does not hear that it expired: 403, as for one that never was.
 
-Uploads are signed by a token, at SolarNetwork's own addresses and at
-`/solarin/api/v1/sec/datum`. Each datum names its node, or the address does as `nodeId`. What
-cannot be understood is left out of the answer, as there, and kept in quarantine. Tags are not
-kept, and locations have no datums here.
+Uploads are signed by a token of kind `User`, or come over HTTPS (`WATTWIRE_HTTPS_PORT`) with a
+client certificate of the node: `wattwire solarnetwork-certificate create --node N` makes one with
+the hub's own authority, `register` allows one of yours (`WATTWIRE_TLS_CLIENT_CA_FILE`), `revoke`
+ends either at once. A node is not given one by itself: there is no association or renewal. They
+are taken at SolarNetwork's own addresses and at `/solarin/api/v1/sec/datum`. Each datum names its
+node, or the address does as `nodeId`. What cannot be understood is left out of the answer, as
+there, and kept in quarantine. Tags are not kept, and locations have no datums here.
+
+Web pages of other origins may call when `WATTWIRE_SOLARNETWORK_ORIGINS` names them; SolarNetwork
+lets every page call.
 
 There are no public calls (`/pub`), no virtual nodes, no metadata, no tags, and no aggregations
 that compare like hours or days of different dates.

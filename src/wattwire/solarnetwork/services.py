@@ -79,8 +79,7 @@ def _parted(tree: sealing.Tree, leaves: tuple[Leaf, ...]) -> tuple[sealing.Tree,
     public = nest({k: v for k, v in flat.items() if k not in hidden}, leaves)
     secret = nest({k: v for k, v in flat.items() if k in hidden}, leaves)
     rest = {k: v for k, v in tree.items() if k not in _tops(leaves)}
-    queue = {"queue_name": rest.pop("queue_name")} if "queue_name" in rest else {}
-    return public | queue, secret | rest
+    return public, secret | rest
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from wattwire.formats.assembly_maps import AssemblyMap, Element, read_numbers
+from wattwire.formats.assembly_maps import WIDTHS, AssemblyMap, Element, read_numbers
 from wattwire.formats.cip import ASSEMBLY_CLASS, ASSEMBLY_DATA, ASSEMBLY_SIZE
 from wattwire.formats.encapsulation import Identity
 from wattwire.model import RefusedError
@@ -16,7 +16,6 @@ from wattwire.sources._ethernet_ip_link import (
     LinkError,
     LostError,
 )
-from wattwire.sources._ethernet_ip_settings import BYTES
 
 #: What a PowerMonitor 500 offers, by its manual (1420-UM001E).
 INSTANCES: Final = range(100, 109)
@@ -152,7 +151,7 @@ def _values(found: AssemblyMap, instance: int, data: bytes) -> list[Value]:
         values[element.name] = values.get(element.name, 0.0) + number * element.scale
     parts: dict[str, list[tuple[Element, bytes]]] = {}
     for element in numbers:
-        raw = data[element.offset : element.offset + BYTES[element.type]]
+        raw = data[element.offset : element.offset + WIDTHS[element.type]]
         parts.setdefault(element.name, []).append((element, raw))
     return [
         Value(name, several[0][0].unit, values[name], tuple(several))

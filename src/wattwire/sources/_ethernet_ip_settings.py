@@ -1,11 +1,18 @@
 """What an EtherNet/IP source is told: its devices, and which bytes of them mean what."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from wattwire.formats.assembly_maps import DEFAULT_MAP, MAPS, AssemblyMap, Element, ElementType
+from wattwire.formats.assembly_maps import (
+    DEFAULT_MAP,
+    MAPS,
+    WIDTHS,
+    AssemblyMap,
+    Element,
+    ElementType,
+)
 from wattwire.formats.encapsulation import DEFAULT_PORT
 from wattwire.formats.shapes import check_key, shape_of
 from wattwire.model import Shape
@@ -13,11 +20,6 @@ from wattwire.sources.contract import SourceSettings
 
 LEAST_PERIOD_MS: Final = 100
 MAX_DEVICES: Final = 1000
-#: Bytes of each type, to know how far an element reaches.
-BYTES: Final[Mapping[str, int]] = {
-    "SINT": 1, "USINT": 1, "INT": 2, "UINT": 2, "DINT": 4, "UDINT": 4, "REAL": 4,
-    "LINT": 8, "ULINT": 8, "LREAL": 8,
-}  # fmt: skip
 
 
 class MapElement(BaseModel):
@@ -132,7 +134,7 @@ def map_of(name: str, elements: Iterable[MapElement]) -> AssemblyMap:
     found = tuple(Element(**element.model_dump()) for element in elements)
     sizes: dict[int, int] = {}
     for element in found:
-        end = element.offset + BYTES[element.type]
+        end = element.offset + WIDTHS[element.type]
         sizes[element.instance] = max(sizes.get(element.instance, 0), end)
     return AssemblyMap(name, "written by the owner of this hub", sizes, found)
 
