@@ -9,6 +9,7 @@ import pytest
 from cli_runner import run_wattwire
 from typer.testing import CliRunner
 
+from listening import listening
 from wattwire.cli import app
 from wattwire.simulate.ethernet_ip import power_monitors
 
@@ -147,11 +148,9 @@ async def test_somebody_else_is_there():
 
     async def say_nothing(reader, writer):
         await reader.read(-1)
-        writer.close()
 
-    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    async with server:
-        done = await probe(server.sockets[0].getsockname()[1], "--timeout", "0.3")
+    async with listening(say_nothing) as port:
+        done = await probe(port, "--timeout", "0.3")
 
     assert 3 == done.code
     assert "no answer within 0.3 s" in done.err

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattwire.delivery.batcher import count_fitting, fits_alone
+from wattwire.delivery.batcher import count_fitting
 from wattwire.integrations.contract import Limits
 from wattwire.model import Message
 
@@ -27,8 +27,6 @@ def test_what_the_service_adds_counts():
     limits = Limits(10, 100, overhead_bytes=20)
 
     assert 2 == count_fitting(messages(30, 30, 1), limits)
-    assert fits_alone(*messages(80), limits)
-    assert not fits_alone(*messages(81), limits)
 
 
 def test_the_same_id_never_travels_twice_in_one_call():

@@ -1,12 +1,12 @@
 """What integrations are tested against, beside real servers: a fake that fails as it is told."""
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
+from listening import listening
 from wattwire.integrations.contract import IntegrationSettings, IntegrationType, Surroundings
 from wattwire.model import Message
 
@@ -57,36 +57,23 @@ class FaultServer:
         self.requests = []
         self.reply = Reply()
         self.connections = 0
-        self._server = None
 
     @asynccontextmanager
     async def serving(self, tls=None):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
-        port = self._server.sockets[0].getsockname()[1]
-        try:
+        async with listening(self._serve, tls=tls) as port:
             yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
-        finally:
-            self._server.close()
-            for task in [t for t in asyncio.all_tasks() if t.get_name() == "fault"]:
-                task.cancel()
 
     async def _serve(self, reader, writer):
-        asyncio.current_task().set_name("fault")
         self.connections += 1
-        try:
-            while (request := await self._read(reader)) is not None:
-                self.requests.append(request)
-                reply = self.reply(request) if callable(self.reply) else self.reply
-                if reply.hang:
-                    await asyncio.sleep(60)
-                if reply.cut:
-                    break
-                writer.write(reply.raw or _bytes(reply))
-                await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
-            pass
-        finally:
-            writer.close()
+        while (request := await self._read(reader)) is not None:
+            self.requests.append(request)
+            reply = self.reply(request) if callable(self.reply) else self.reply
+            if reply.hang:
+                await asyncio.sleep(60)
+            if reply.cut:
+                break
+            writer.write(reply.raw or _bytes(reply))
+            await writer.drain()
 
     async def _read(self, reader):
         head = await reader.readuntil(b"\r\n\r\n")

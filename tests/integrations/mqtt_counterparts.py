@@ -1,11 +1,9 @@
 """What MQTT is tested against: a real Mosquitto, an onlooker, a broker that fails."""
 
 import asyncio
-import contextlib
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import threading
 from contextlib import asynccontextmanager
@@ -18,6 +16,8 @@ import pytest
 from integrations_counterparts import Reply, Request
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+
+from listening import listening
 
 PATIENCE = 10.0
 PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
@@ -174,36 +174,14 @@ class FaultBroker:
         self.packets = []
         self.granted = 1  #: what SUBACK says
         self.pong = b"\xd0\x00"
-        self._server = None
-        self._tasks = set()
 
     @asynccontextmanager
     async def serving(self, tls=None):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
-        port = self._server.sockets[0].getsockname()[1]
-        try:
+        async with listening(self._converse, tls=tls) as port:
             yield f"{'mqtts' if tls else 'mqtt'}://127.0.0.1:{port}"
-        finally:
-            self._server.close()
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader, writer):
-        task = asyncio.current_task()
-        self._tasks.add(task)
-        self.connections += 1
-        try:
-            await self._converse(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-            with contextlib.suppress(Exception):
-                await writer.wait_closed()
 
     async def _converse(self, reader, writer):
+        self.connections += 1
         version = 4
         while True:
             head, body = await _packet(reader)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
+from listening import listening
+
 USER, PASSWORD = "alerts", "s3cr3t"
 
 
@@ -153,27 +155,12 @@ class SmtpFaults:
     @asynccontextmanager
     async def serving(self, tls=None):
         self._implicit = tls is not None
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
-        port = server.sockets[0].getsockname()[1]
-        try:
+        async with listening(self._serve, tls=tls) as port:
             yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
-        finally:
-            server.close()
-            tasks = [t for t in asyncio.all_tasks() if t.get_name() == "smtp fault"]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.sleep(0)
 
     async def _serve(self, reader, writer):
-        asyncio.current_task().set_name("smtp fault")
         self.connections += 1
-        try:
-            await _Session(self, reader, writer, self._tls, encrypted=self._implicit).talk()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
-            pass
-        finally:
-            writer.transport.abort()
+        await _Session(self, reader, writer, self._tls, encrypted=self._implicit).talk()
 
 
 class _Session:

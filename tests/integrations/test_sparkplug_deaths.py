@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from integrations_counterparts import LOCAL
 from mqtt_counterparts import FaultBroker
 
+from listening import listening
 from wattwire.delivery.rendering import find_format
 from wattwire.formats import sparkplug_b
 from wattwire.formats.assembly_maps import MAPS
@@ -261,18 +262,15 @@ async def test_what_was_not_sent_is_thrown_away_with_the_connection():
             came.set_result("all of it, and a FIN")
         except ConnectionResetError:
             came.set_result("reset")
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    broker = Broker("127.0.0.1", port, "c")
-    connection = await open_connection(broker, Guard(LOCAL.allowed_networks))
-    connection.publish("t", bytes(16_000_000), qos=0)
-    connection.drop()
-    go_on.set()
+    async with listening(serve) as port:
+        broker = Broker("127.0.0.1", port, "c")
+        connection = await open_connection(broker, Guard(LOCAL.allowed_networks))
+        connection.publish("t", bytes(16_000_000), qos=0)
+        connection.drop()
+        go_on.set()
 
-    assert "reset" == await asyncio.wait_for(came, 10)
-    server.close()
+        assert "reset" == await asyncio.wait_for(came, 10)
 
 
 async def test_a_trial_leaves_the_session_alone(mqtt_broker, onlooker):

@@ -15,7 +15,6 @@ from wattwire.mqtt.topics import (
     matches,
     may,
     to_subject,
-    to_subjects,
     to_topic,
 )
 
@@ -193,23 +192,3 @@ def test_other_text_is_no_subject(text):
     except ValueError:
         return
     assert to_subject(topic) == text
-
-
-def nats_matches(pattern, subject):
-    wanted, given_ = pattern.split("."), subject.split(".")
-    for position, token in enumerate(wanted):
-        if token == ">":
-            return len(given_) > position
-        if position >= len(given_) or token not in ("*", given_[position]):
-            return False
-    return len(wanted) == len(given_)
-
-
-@given(FILTERS, st.sampled_from(UNIVERSE))
-def test_the_subjects_of_a_filter_carry_what_it_matches(topic_filter, topic):
-    """Nothing is missed; only topics that begin with $ may come in addition."""
-    carried = any(nats_matches(s, to_subject(topic)) for s in to_subjects(topic_filter))
-    if matches(topic_filter, topic):
-        assert carried
-    elif carried:
-        assert topic.startswith("$")

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from listening import LIMIT_SECONDS, listening
 from wattwire.model import RefusedError
 from wattwire.sources import ethernet_ip
 from wattwire.sources._poll_figures import PollFigures
 from wattwire.sources.contract import SourceContext
 
 ORGANIZATION = UUID(int=7)
-LIMIT_SECONDS = 20
 
 
 class Taken:
@@ -110,31 +110,6 @@ async def polling(configured, intake, **context):
         await asyncio.gather(task, return_exceptions=True)
 
 
-@asynccontextmanager
-async def listening(answer):
-    """A server that answers each connection with a coroutine of (reader, writer); its port.
-
-    At the end it hangs up on everybody, and waits until all coroutines have noticed.
-    """
-    open_now = {}
-
-    async def serve(reader, writer):
-        open_now[asyncio.current_task()] = writer
-        with suppress(OSError, asyncio.IncompleteReadError):
-            await answer(reader, writer)
-        writer.transport.abort()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for writer in open_now.values():
-            writer.transport.abort()
-        if open_now:
-            await asyncio.wait(open_now, timeout=LIMIT_SECONDS)
-
-
 async def pump(source, target, *, size=65536, kept=None):
     """Pass on until one side ends; then end the other."""
     with suppress(OSError):
@@ -153,7 +128,10 @@ async def passing(port, *, size=65536):
 
     async def pass_on(reader, writer):
         out, back = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pump(reader, back, kept=sent), pump(out, writer, size=size))
+        try:
+            await asyncio.gather(pump(reader, back, kept=sent), pump(out, writer, size=size))
+        finally:
+            back.transport.abort()
 
     async with listening(pass_on) as way:
         yield way, sent

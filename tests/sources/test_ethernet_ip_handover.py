@@ -6,8 +6,9 @@ from functools import partial
 
 import pytest
 import structlog.testing
-from ethernet_ip_world import Taken, listening, polling, settings, until
+from ethernet_ip_world import Taken, polling, settings, until
 
+from listening import listening
 from wattwire.formats import cip, json_readings
 from wattwire.formats import encapsulation as enip
 from wattwire.formats.encapsulation import Command

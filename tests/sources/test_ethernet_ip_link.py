@@ -7,8 +7,9 @@ import asyncio
 import struct
 
 import pytest
-from ethernet_ip_world import listening, passing
+from ethernet_ip_world import passing
 
+from listening import listening
 from wattwire.formats import cip
 from wattwire.formats.encapsulation import Command, decode_header
 from wattwire.simulate.ethernet_ip import power_monitors

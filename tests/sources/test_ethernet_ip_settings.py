@@ -90,7 +90,7 @@ def test_every_slot_is_kept_or_counted(waits, period):
     missed = 0
     for wait in waits:
         now = last.due + wait
-        following = grid.after(Now(now, 0), not_before=last.due)
+        following = grid.after(Now(now, 0), last)
         missed += grid.skipped(last, following)
         last = following
 
@@ -105,6 +105,28 @@ def test_a_clock_that_is_set_counts_nothing():
 
     assert 0 == grid.skipped(before, after)
     assert 3_609_000_000 == after.instant
+
+
+@given(MICROS, st.integers(-999_999, 999_999), st.booleans())
+def test_no_instant_comes_twice(wall, skew, still):
+    """Clocks that drift apart by less than a period: each instant is due once, none is left out."""
+    grid = Grid(1_000_000, aligned=True)
+    last = grid.after(Now(0, wall))
+    now = Now(last.due, last.instant + (0 if still else skew))
+    following = grid.after(now, last)
+
+    assert following.instant == last.instant + 1_000_000
+    assert following.due > last.due
+
+
+def test_a_clock_that_is_set_back_is_followed():
+    """Polling goes on at once, at the instants that the clock now says."""
+    grid = Grid(1_000_000, aligned=True)
+    last = grid.after(Now(5_000_000, 3_607_100_000))
+    following = grid.after(Now(last.due + 1, 7_100_000), last)
+
+    assert 8_000_000 == following.instant
+    assert 0 == grid.skipped(last, following)
 
 
 def test_devices_are_spread_over_the_period():

@@ -6,6 +6,7 @@ import ssl
 import pytest
 import trustme
 
+from listening import listening
 from wattwire.sources._mqtt_client import Peer, Will, open_session, shared
 from wattwire.sources.contract import ConnectionLostError, RefusedByPeerError
 
@@ -223,13 +224,9 @@ async def test_a_refused_subscription_is_said(version):
             await reader.read(1000)
             writer.write(packet)
         await reader.read()
-        writer.close()
-        await writer.wait_closed()
         gone.set()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(answer) as port:
         where = Peer(host="127.0.0.1", port=port, client_id="hub", version=version)
         async with open_session(where) as session:
             with pytest.raises(RefusedByPeerError, match="secret/#"):
@@ -256,12 +253,9 @@ async def test_packets_of_one_tls_record():
         await reader.read(1000)
         writer.write(b"\x90\x03\x00\x01\x01" + b"\x30\x06\x00\x03t/1x" * 2)
         await reader.read()
-        writer.close()
         gone.set()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=serving)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(answer, tls=serving) as port:
         where = Peer(host="127.0.0.1", port=port, client_id="hub", tls=trusting)
         async with open_session(where) as session:
             await session.subscribe(["t/#"], 1)

@@ -3,6 +3,7 @@
 What is held is told in one form everywhere: {(device, epoch milliseconds): {channel: value}}.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.config import Config
 from influx_counterparts import BUCKET, ORG, TOKEN, InfluxServer, VersionTwo
 from moto.server import ThreadedMotoServer
 
@@ -218,6 +220,7 @@ class Streams:
         self.port = self._server.get_host_and_port()[1]
         self.client = boto3.client(
             "kinesis", region_name=REGION, endpoint_url=f"http://127.0.0.1:{self.port}",
+            config=Config(read_timeout=10),
             **{f"aws_{name}": value for name, value in KEYS.items()},
         )  # fmt: skip
 
@@ -225,8 +228,11 @@ class Streams:
         self.client.create_stream(StreamName=name, ShardCount=1)
         self._made.append(name)
 
-    def records(self, name):
-        """The records of a stream, oldest first."""
+    async def fetch(self, name):
+        """The records of a stream, oldest first; what runs in this loop goes on meanwhile."""
+        return await asyncio.to_thread(self._read, name)
+
+    def _read(self, name):
         (shard,) = self.client.list_shards(StreamName=name)["Shards"]
         iterator = self.client.get_shard_iterator(
             StreamName=name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"

@@ -89,7 +89,7 @@ async def some_reading(bash):
 
 async def all_there(server, streams):
     phases = {(asset, phase) for asset, _, phase in lines_of(server, "readings")}
-    held = {key for key, _ in held_by_records(streams.records("readings"))[0]}
+    held = {key for key, _ in held_by_records(await streams.fetch("readings"))[0]}
     assets = ("Press 4", "Compressor 1")
     return phases >= {(a, p) for a in assets for p in ("A", "B", "C", "total")} and held >= {
         "pm-1", "pm-2",

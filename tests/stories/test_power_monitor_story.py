@@ -71,7 +71,7 @@ async def story(tmp_path_factory):
         told.view = EdgeView(told.messages, "hub")
         told.stored = await stored(hub)
         told.lines = lines_of(server, "plant")
-        told.records = streams.records("readings")
+        told.records = await streams.fetch("readings")
         yield told
 
 

@@ -257,7 +257,7 @@ async def test_the_cable_to_kinesis(plant):
     due = await interrupt(plant, "kinesis", noticed=False)
 
     async def arrived():
-        found = {way: held_by_records(plant.streams.records(way))[0] for way in WAYS}
+        found = {way: held_by_records(await plant.streams.fetch(way))[0] for way in WAYS}
         return all(due.keys() <= found[way].keys() for way in WAYS) and found
 
     for records in (await until(arrived, 60, "every record is there")).values():

@@ -11,11 +11,6 @@ def size_of(message: Message, limits: Limits) -> int:
     return len(message.body) + limits.overhead_bytes
 
 
-def fits_alone(message: Message, limits: Limits) -> bool:
-    """Return whether the service would take the message at all."""
-    return size_of(message, limits) <= limits.max_bytes
-
-
 def count_fitting(messages: Iterable[Message], limits: Limits) -> int:
     """Return how many of the first messages fit one call, at least one if there is any.
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
-from typing import Final
 
 from wattwire.delivery.batcher import count_fitting
 from wattwire.delivery.items import Item
@@ -37,17 +36,15 @@ class Refusals:
         return islice(alike, largest)
 
 
-#: Nobody was refused.
-NO_REFUSALS: Final = Refusals()
-
-
-def count_next(ready: Sequence[Item], plan: Plan, refusals: Refusals = NO_REFUSALS) -> int:
+def count_next(ready: Sequence[Item], plan: Plan, refusals: Refusals) -> int:
     """Return how many of the waiting messages, at least one, the next batch takes."""
     company = refusals.part_of(_company(ready, plan), ready[0])
     return count_fitting((item.message for item in company), plan.limits)
 
 
-def seconds_to_linger(ready: Sequence[Item], plan: Plan, enough: int, now: datetime) -> float:
+def seconds_to_linger(
+    ready: Sequence[Item], plan: Plan, refusals: Refusals, enough: int, now: datetime
+) -> float:
     """Return how long the next batch waits for further messages; 0 or less: it may leave.
 
     It leaves when its period is over, when it is full, and when as many wait as are kept in memory.
@@ -61,7 +58,7 @@ def seconds_to_linger(ready: Sequence[Item], plan: Plan, enough: int, now: datet
         return 0.0
     left = _seconds_left(first, plan.linger_seconds, now)
     # Only what still has time is worth adding up.
-    return 0.0 if left <= 0 or count_next(ready, plan) < len(ready) else left
+    return 0.0 if left <= 0 or count_next(ready, plan, refusals) < len(ready) else left
 
 
 def _company(ready: Sequence[Item], plan: Plan) -> Iterable[Item]:

@@ -201,7 +201,7 @@ class Lane:
 
     def _lingering(self, plan: Plan, now: datetime) -> float:
         """Return how many seconds the next batch waits for further messages; 0 or less: none."""
-        return seconds_to_linger(self._ready, plan, self._enough(plan), now)
+        return seconds_to_linger(self._ready, plan, self._refusals, self._enough(plan), now)
 
     def _calm(self, now: datetime) -> None:
         """Nothing is left to send: a receiver that was being taken back is back."""

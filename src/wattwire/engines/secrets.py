@@ -9,11 +9,10 @@ import binascii
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
-import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -81,14 +80,6 @@ class Sealer:
             raise SealError(
                 f"What is stored for {context} was changed since it was sealed: enter it again"
             ) from error
-
-    def seal_json(self, value: Mapping[str, Any], *, context: str) -> bytes:
-        """Seal a mapping of JSON values."""
-        return self.seal(msgspec.json.encode(value), context=context)
-
-    def unseal_json(self, blob: bytes, *, context: str) -> dict[str, Any]:
-        """Return the mapping that `seal_json` sealed."""
-        return msgspec.json.decode(self.unseal(blob, context=context), type=dict[str, Any])
 
     def bound(self, context: str) -> "BoundSealer":
         """Return a sealer for one context, as the store wants it."""

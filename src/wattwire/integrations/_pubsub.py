@@ -38,10 +38,8 @@ from wattwire.model import Message
 MOST_MESSAGES: Final = 1000
 MOST_REQUEST_BYTES: Final = 10_000_000
 LIMITS: Final = Limits(max_messages=MOST_MESSAGES, max_bytes=7_000_000, overhead_bytes=512)
-MOST_ATTRIBUTES: Final = 100
 LONGEST_NAME: Final = 256
 LONGEST_VALUE: Final = 1024
-LONGEST_ORDERING_KEY: Final = 1024
 
 PUBLIC: Final = "https://pubsub.googleapis.com"
 #: Of a signed token, wherever it is sent: regional endpoints take the same.

@@ -113,4 +113,3 @@ _VALUES: Final[dict[str, _Value]] = {
     "severity": lambda event: event.severity,
 }
 _SEVERAL: Final = frozenset({"stream", "topic"})
-PLACEHOLDERS: Final = tuple(f"{{{name}}}" for name in _VALUES)

@@ -109,20 +109,3 @@ def _to_level(token: bytes) -> bytes:
     if token == _EMPTY_LEVEL:
         return b""
     return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), token)
-
-
-def to_subjects(topic_filter: str) -> tuple[str, ...]:
-    """Return the NATS subjects that together carry every topic a valid filter matches.
-
-    They may carry more: NATS' wildcards match topics that begin with `$`. `a/#` needs two, because
-    it matches `a` as well.
-    """
-    tokens = [_wildcard(level) or _to_token(level) for level in topic_filter.encode().split(b"/")]
-    subject = b".".join(tokens).decode("ascii")
-    if tokens[-1] == b">" and len(tokens) > 1:
-        return (subject, b".".join(tokens[:-1]).decode("ascii"))
-    return (subject,)
-
-
-def _wildcard(level: bytes) -> bytes:
-    return {b"+": b"*", b"#": b">"}.get(level, b"")

@@ -41,7 +41,6 @@ from wattwire.rollups.buckets import Instants
 from wattwire.rollups.registers import Entry, RegisterSums, exact_sum, sum_register
 from wattwire.store.rollups import Numbers, Rollup, Series
 
-_INSTANTANEOUS: Final = ChannelKind.INSTANTANEOUS
 _ACCUMULATING: Final = ChannelKind.ACCUMULATING
 _INTERVAL: Final = ChannelKind.INTERVAL
 _STATUS: Final = ChannelKind.STATUS

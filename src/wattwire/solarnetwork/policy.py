@@ -28,11 +28,6 @@ class Policy:
             tuple(compile_pattern(pattern) for pattern in patterns or ()),
         )
 
-    @property
-    def is_limited(self) -> bool:
-        """Return whether there are nodes or sources that the token may not see."""
-        return self.node_ids is not None or self.source_ids is not None
-
     def allows_node(self, node_id: int) -> bool:
         """Tell whether the token may see a node."""
         return self.node_ids is None or node_id in self.node_ids

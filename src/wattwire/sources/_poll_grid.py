@@ -34,12 +34,19 @@ class Grid:
     phase: int = 0  #: on the steady clock; where the grid follows the wall clock, it has none
     aligned: bool = False
 
-    def after(self, now: Now, *, not_before: int = 0) -> Slot:
-        """Return the first slot after this moment, and after `not_before` of the steady clock."""
-        ahead = max(not_before - now.steady, 0)
+    def after(self, now: Now, last: Slot | None = None, *, not_before: int = 0) -> Slot:
+        """Return the first slot after this moment, `last` and `not_before` of the steady clock.
+
+        The clocks may differ by less than a period from one moment to the next (one is slewed, or
+        the reader was held up between them), so that an instant is ahead that was polled already:
+        it is not polled twice. A wall clock that was set back further is followed.
+        """
+        ahead = max(not_before - now.steady, 0 if last is None else last.due - now.steady, 0)
         if not self.aligned:
             return Slot(self._next(now.steady + ahead, self.phase))
         instant = self._next(now.wall + ahead, 0)
+        if last is not None and instant == last.instant:
+            instant += self.period
         return Slot(now.steady + instant - now.wall, instant)
 
     def _next(self, moment: int, phase: int) -> int:
