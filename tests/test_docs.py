@@ -14,7 +14,7 @@ import wattwire.sources
 from documented import ROOT, blocks
 from test_architecture import MAY_IMPORT
 from wattwire.api.application import create_description
-from wattwire.cli import app
+from wattwire.cli import create_app
 from wattwire.integrations import TYPES as INTEGRATION_TYPES
 from wattwire.reference import pages
 from wattwire.reference.api import operations
@@ -24,7 +24,7 @@ from wattwire.settings import Settings
 from wattwire.sources import TYPES as SOURCE_TYPES
 
 DOCS = ROOT / "docs"
-COMMAND = typer.main.get_command(app)
+COMMAND = typer.main.get_command(create_app())
 PAGES = pages(COMMAND)
 COMMANDS = dict(walk(COMMAND, ("wattwire",)))
 #: Folders that hold nothing of ours.

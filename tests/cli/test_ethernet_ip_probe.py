@@ -10,7 +10,7 @@ from cli_runner import run_wattwire
 from typer.testing import CliRunner
 
 from listening import listening
-from wattwire.cli import app
+from wattwire.cli import create_app
 from wattwire.simulate.ethernet_ip import power_monitors
 
 
@@ -127,7 +127,7 @@ def test_a_map_that_is_not_there():
 
 def refused(*arguments):
     """A probe that ends with exit code 1 and one sentence, in this process: nothing is sent."""
-    done = CliRunner().invoke(app, ["ethernet-ip", "probe", "127.0.0.1", *arguments])
+    done = CliRunner().invoke(create_app(), ["ethernet-ip", "probe", "127.0.0.1", *arguments])
     assert (1, "") == (done.exit_code, done.stdout)
     return done
 

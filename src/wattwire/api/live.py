@@ -16,6 +16,7 @@ from uuid import UUID
 
 import structlog
 
+from wattwire.endings import end
 from wattwire.store import listing
 
 LOOK_SECONDS: Final = 0.5
@@ -94,8 +95,7 @@ class LiveEvents:
         """End all streams and stop looking."""
         self.closing.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
 
     async def _look_for_ever(self) -> None:
         while self._watchers and not self.closing.is_set():

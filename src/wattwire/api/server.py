@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from wattwire.api.wire import Wire
+from wattwire.endings import end
 
 GRACE_SECONDS: Final = 5
 KEEP_ALIVE_SECONDS: Final = 30
@@ -99,8 +100,7 @@ async def serve(
             app.state.face.live.closing.set()
             server.should_exit = True
             await asyncio.wait([task], timeout=GRACE_SECONDS + 2)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end(task)
 
 
 def _served(

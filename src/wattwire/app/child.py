@@ -1,6 +1,7 @@
 """The other side of `app.process`: reads its orders, plays its roles, ends with its parent."""
 
 import asyncio
+import gc
 import signal
 import sys
 
@@ -16,6 +17,7 @@ log = structlog.get_logger()
 
 def main() -> int:
     """Play the roles until the parent goes or says so; return the exit code."""
+    gc.disable()  # until the roles are ready: what is imported lives as long as the process
     line = sys.stdin.buffer.readline()
     if not line:
         return 2

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from wattwire.app.keeping import Health, keep
+from wattwire.endings import end
 from wattwire.simulate.fleet import Login, run_demo
 from wattwire.store import credentials, integrations, organizations
 from wattwire.store.database import open_pool
@@ -65,9 +66,7 @@ class Demo:
     ) -> None:
         """Stop the fleet, then the receiver."""
         self._stop.set()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks, timeout=5)
+        await end(*self._tasks)
         if self._runner is not None:
             await self._runner.cleanup()
 

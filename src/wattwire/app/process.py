@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from wattwire.app.keeping import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, SETTLED_SECONDS
+from wattwire.endings import end
 
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
@@ -127,8 +128,7 @@ class Child:
         if self._process is not None:
             await self._end()
         if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+            await end(self._watch)
 
     async def _end(self) -> None:
         process = self._process

@@ -11,6 +11,7 @@ from wattwire.app.roles import Stage
 from wattwire.app.rollup_events import RollupEvents
 from wattwire.app.upkeep import upkeep_for_ever
 from wattwire.app.wakes import Wakes
+from wattwire.endings import end
 from wattwire.intake.log import partitions_in
 from wattwire.pipeline.effects import Effects, Interests
 from wattwire.pipeline.partition import Partition, Stored
@@ -134,8 +135,7 @@ class OwnedPartitions:
 
     async def _end(self, number: int) -> None:
         _, task = self._running.pop(number)
-        task.cancel()
-        await asyncio.wait({task}, timeout=10)
+        await end(task)
         log.info("pipeline.partition_left", partition=number)
 
     def _stored(self, stored: Stored) -> None:

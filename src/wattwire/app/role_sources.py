@@ -14,6 +14,7 @@ from wattwire.app.door import Origin
 from wattwire.app.inlet import Inlet
 from wattwire.app.keeping import keep
 from wattwire.app.roles import Stage
+from wattwire.endings import end
 from wattwire.engines.secrets import SealError
 from wattwire.intake.intake import Intake
 from wattwire.model import Reading, RefusedError, StatusChange
@@ -184,5 +185,4 @@ class SourceRunner:
 
     async def _end(self, name: str) -> None:
         _, task = self._running.pop(name)
-        task.cancel()
-        await asyncio.wait({task}, timeout=10)
+        await end(task)

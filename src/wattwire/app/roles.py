@@ -5,7 +5,6 @@ import gc
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
 
 import structlog
 
@@ -13,10 +12,9 @@ from wattwire.app import pulse
 from wattwire.app.keeping import keep
 from wattwire.app.kit import Kit, open_kit
 from wattwire.app.process import Orders, Report
+from wattwire.endings import end
 from wattwire.engines.secrets import Sealer
 from wattwire.settings import Settings
-
-STOP_SECONDS: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -73,10 +71,7 @@ class Stage:
 
     async def cancel(self) -> None:
         """End the background tasks."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+        await end(*self._tasks)
 
 
 async def play(orders: Orders, stop: asyncio.Event, report: Callable[[Report], None]) -> None:
@@ -113,6 +108,7 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 async def _either(*events: asyncio.Event) -> None:

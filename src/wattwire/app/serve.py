@@ -23,6 +23,7 @@ from wattwire.app.kit import NatsUnreachableError, connect_nats, owner_name
 from wattwire.app.logs import configure_logs
 from wattwire.app.places import Places, open_places
 from wattwire.app.process import Child, ChildFailedError, Orders
+from wattwire.endings import end
 from wattwire.engines.certificates import Certificates, ensure_authority, ensure_certificates
 from wattwire.engines.datadir import DataDir
 from wattwire.engines.errors import EngineError
@@ -41,6 +42,8 @@ MANY_CORES: Final = 4
 EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 #: How long a start waits for the first sign of life of each role.
 HEARD_SECONDS: Final = 5.0
+#: How long what was begun may take to be undone: children finish what they hold.
+STOP_SECONDS: Final = 60.0
 
 log = structlog.get_logger()
 
@@ -97,8 +100,7 @@ async def _serve(
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
-            starting.cancel()
-            await asyncio.wait({starting})
+            await end(starting, seconds=STOP_SECONDS)
             return
         running = starting.result()
         if ready_file is not None:
@@ -129,7 +131,7 @@ async def _start(
     telling = asyncio.create_task(
         keep("pulse", lambda: parts.tell_for_ever(places.nats_url), parts.health)
     )
-    stack.push_async_callback(_end, telling)
+    stack.push_async_callback(end, telling)
     info = _info(settings, folder, places, certificates, ports)
     private = {
         "database_url": places.database_url,
@@ -294,11 +296,6 @@ class Parts:
             )
         finally:
             await client.close()
-
-
-async def _end(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.wait({task})
 
 
 def _info(

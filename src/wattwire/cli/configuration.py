@@ -11,9 +11,10 @@ import msgspec
 import typer
 
 from wattwire.api.configuration.referred import referred
+from wattwire.cli.calls import call_api
 from wattwire.cli.documents import MAX_BYTES, DocumentError, read_document, write_document
 from wattwire.cli.output import CommandError, fail, show_json
-from wattwire.cli.reach import DataDirOption, JsonOption, OrganizationOption, Where, call_api
+from wattwire.cli.reach import DataDirOption, JsonOption, OrganizationOption, Where
 
 PATH: Final = "/api/v1/configuration"
 _WIDEST: Final = 100

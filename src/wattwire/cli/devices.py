@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from wattwire.cli.calls import call_api
 from wattwire.cli.output import CommandError, fail, show, show_list
 from wattwire.cli.reach import (
     CursorOption,
@@ -16,7 +17,6 @@ from wattwire.cli.reach import (
     OrganizationOption,
     Where,
     at_desk,
-    call_api,
 )
 from wattwire.store import devices
 

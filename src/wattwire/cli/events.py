@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from wattwire.cli.calls import call_api
 from wattwire.cli.output import show_list
 from wattwire.cli.reach import (
     CursorOption,
@@ -12,7 +13,6 @@ from wattwire.cli.reach import (
     LimitOption,
     OrganizationOption,
     Where,
-    call_api,
 )
 
 app = typer.Typer(name="event", help="What happened.", no_args_is_help=True)

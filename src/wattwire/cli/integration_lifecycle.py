@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
-from wattwire.cli.integrations import PATH, IdArgument
+from wattwire.cli.calls import call_api
+from wattwire.cli.integrations import PATH, IdArgument, app
 from wattwire.cli.output import CommandError, fail, show
-from wattwire.cli.reach import DataDirOption, JsonOption, OrganizationOption, Where, call_api
+from wattwire.cli.reach import DataDirOption, JsonOption, OrganizationOption, Where
 
 
+@app.command()
 def duplicate(
     integration: IdArgument,
     data_dir: DataDirOption = None,
@@ -21,6 +23,7 @@ def duplicate(
     show(call_api(Where(data_dir, organization), "POST", path), as_json=as_json)
 
 
+@app.command()
 def delete(
     integration: IdArgument,
     *,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from wattwire.cli.calls import call_api
 from wattwire.cli.output import CommandError, fail, show, show_json, show_list
 from wattwire.cli.reach import (
     CursorOption,
@@ -14,7 +15,6 @@ from wattwire.cli.reach import (
     LimitOption,
     OrganizationOption,
     Where,
-    call_api,
 )
 
 app = typer.Typer(name="integration", help="Where events go.", no_args_is_help=True)

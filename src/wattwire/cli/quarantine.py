@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from wattwire.cli.calls import call_api
 from wattwire.cli.output import CommandError, fail, show, show_list
 from wattwire.cli.reach import (
     CursorOption,
@@ -13,7 +14,6 @@ from wattwire.cli.reach import (
     LimitOption,
     OrganizationOption,
     Where,
-    call_api,
 )
 
 app = typer.Typer(name="quarantine", help="What could not be understood.", no_args_is_help=True)

@@ -1,7 +1,6 @@
 """How a command finds the hub: by its data folder, or by the address of its database.
 
-Commands about who may come in work on the store itself. Those that need the hub's intake or its
-delivery call its API, with a token that is made for the one call and deleted after it.
+Commands about who may come in work on the store itself; others go through the API (`calls`).
 """
 
 import asyncio
@@ -9,11 +8,9 @@ import getpass
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, TypeVar
 
-import aiohttp
 import asyncpg
 import typer
 from pydantic import ValidationError
@@ -22,11 +19,10 @@ from wattwire.cli.output import UNREACHABLE, CommandError, fail
 from wattwire.engines.datadir import read_hub_info
 from wattwire.engines.errors import EngineError
 from wattwire.settings import Settings
-from wattwire.store import audit, organizations, tokens
+from wattwire.store import audit, organizations
 from wattwire.store.database import DatabaseError, open_pool
 
 T = TypeVar("T")
-CALL_SECONDS: Final = 120
 
 DataDirOption = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder of the hub.", show_default=False)
@@ -164,76 +160,3 @@ def at_desk(where: Where, work: Callable[[Desk], Awaitable[T]]) -> T:
             return await work(desk)
 
     return run(seated)
-
-
-def call_api(
-    where: Where,
-    method: str,
-    path: str,
-    *,
-    query: Mapping[str, Any] | None = None,
-    body: Any = None,
-) -> Any:
-    """Call the hub's API as an owner of the organization and return the answer's JSON."""
-
-    async def work(desk: Desk) -> Any:
-        async with _token(desk) as token, _session(token) as session:
-            return await _call(session, _address(desk) + path, method, query, body)
-
-    return at_desk(where, work)
-
-
-def _address(desk: Desk) -> str:
-    url = desk.info.get("http_url")
-    if not url:
-        raise CommandError(
-            "this needs the API of a running hub, and none runs here: give its --data-dir",
-            UNREACHABLE,
-        )
-    return str(url)
-
-
-@asynccontextmanager
-async def _token(desk: Desk) -> AsyncIterator[str]:
-    row, text = await tokens.create(
-        desk.pool,
-        desk.organization.id,
-        name=desk.actor[:200],
-        role="owner",
-        expires_at=datetime.now(UTC) + timedelta(seconds=2 * CALL_SECONDS),
-    )
-    try:
-        yield text
-    finally:
-        await tokens.drop(desk.pool, row.id)
-
-
-def _session(token: str) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        headers={"Authorization": f"Bearer {token}"},
-        timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, connect=5),
-    )
-
-
-async def _call(
-    session: aiohttp.ClientSession,
-    url: str,
-    method: str,
-    query: Mapping[str, Any] | None,
-    body: Any,
-) -> Any:
-    given = {k: str(v) for k, v in (query or {}).items() if v is not None}
-    try:
-        async with session.request(method, url, params=given, json=body) as response:
-            answer = await response.json(content_type=None) if response.status != 204 else {}  # noqa: PLR2004 - no content
-            if not response.ok:
-                raise CommandError(_problem(answer))
-            return answer
-    except aiohttp.ClientError as error:
-        raise CommandError(f"the API does not answer: {error}", UNREACHABLE) from error
-
-
-def _problem(answer: Any) -> str:
-    """Say a problem as a sentence, with the fields that do not fit."""
-    fields = [f"{e['field']}: {e['message']}" for e in answer.get("errors", [])]
-    return "\n  ".join([str(answer.get("detail", "refused")), *fields])

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from wattwire.cli.calls import call_api
 from wattwire.cli.devices import KeyArgument, find_id
 from wattwire.cli.output import show_list
 from wattwire.cli.reach import (
@@ -12,7 +13,6 @@ from wattwire.cli.reach import (
     JsonOption,
     OrganizationOption,
     Where,
-    call_api,
 )
 
 StreamOption = Annotated[str | None, typer.Option("--stream", help="Only this stream.")]

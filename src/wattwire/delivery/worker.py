@@ -19,6 +19,7 @@ from wattwire.delivery.lane import Lane
 from wattwire.delivery.lookout import Lookout
 from wattwire.delivery.plan import Plan, plan_of
 from wattwire.delivery.settler import Emit, Settler
+from wattwire.endings import end
 from wattwire.integrations.contract import ConfigurationError, IntegrationType, Surroundings
 from wattwire.store import deliveries
 from wattwire.store.deliveries import LaneRow, Settlement, StateChange
@@ -213,9 +214,7 @@ class DeliveryWorker:
         closing = [task for task in tasks if not task.done()]
         if closing:
             _, slow = await asyncio.wait(closing, timeout=0 if tasks is self._parts else 1)
-            for task in slow:
-                task.cancel()
-            await asyncio.wait(closing, timeout=5)
+            await end(*slow)
 
     # --- lanes ---
 

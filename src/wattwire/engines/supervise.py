@@ -9,6 +9,7 @@ from typing import Final, Protocol, Self
 
 import structlog
 
+from wattwire.endings import end
 from wattwire.engines.errors import EngineError
 
 #: Called with the engine's name, whether it is healthy, and a sentence; once per change.
@@ -77,9 +78,8 @@ class Supervised:
     async def stop(self) -> None:
         """End the care, then the engine."""
         keeper, self._keeper = self._keeper, None
-        while keeper is not None and not keeper.done():
-            keeper.cancel()  # again, should an engine swallow it
-            await asyncio.wait({keeper}, timeout=1)
+        if keeper is not None:
+            await end(keeper)
         await self._engine.stop()
         if self._state is not None:
             self._report(healthy=False, detail="stopped")
@@ -113,8 +113,7 @@ class Supervised:
         try:
             return await self._watch_until(died)
         finally:
-            died.cancel()
-            await asyncio.wait({died})
+            await end(died)
 
     async def _watch_until(self, died: asyncio.Task[int]) -> str:
         sick_since: float | None = None

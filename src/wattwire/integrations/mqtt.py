@@ -43,6 +43,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from wattwire.endings import end
 from wattwire.integrations._http import Guard
 from wattwire.integrations._mqtt_answers import VERDICTS, Begun, failure, outcome_of, unread_by
 from wattwire.integrations._mqtt_client import Connection, RefusedByBrokerError, open_connection
@@ -124,8 +125,7 @@ class Mqtt:
     async def close(self) -> None:
         """Say goodbye."""
         if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.wait([self._opening])
+            await end(self._opening)
         connection, self._connection = self._connection, None
         if connection is not None:
             if self._edge is not None and connection.alive:

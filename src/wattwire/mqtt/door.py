@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from wattwire.endings import end
 from wattwire.mqtt.contract import Hub, SessionKey
 from wattwire.mqtt.desk import Desk
 from wattwire.mqtt.floor import Floor
@@ -145,9 +146,7 @@ class Door:
         if self._sweeper is not None:
             self._sweeper.cancel()
         await floor.desk.keeper.stop(floor.desk.limits.stop_seconds)
-        for task in list(floor.desk.tasks):
-            task.cancel()
-        await asyncio.gather(*floor.desk.tasks, return_exceptions=True)
+        await end(*floor.desk.tasks)
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
 

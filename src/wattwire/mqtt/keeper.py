@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
 
+from wattwire.endings import end
 from wattwire.mqtt.limits import Counters
 
 T = TypeVar("T")
@@ -49,9 +50,7 @@ class Keeper:
         waiting = [asyncio.create_task(lane.join()) for lane in self._lanes]
         if waiting:
             await asyncio.wait(waiting, timeout=seconds)
-        for task in (*waiting, *self._tasks):
-            task.cancel()
-        await asyncio.gather(*waiting, *self._tasks, return_exceptions=True)
+        await end(*waiting, *self._tasks)
 
     def submit(
         self,

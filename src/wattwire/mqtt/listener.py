@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from wattwire.endings import end
 from wattwire.mqtt.connection import Connection
 from wattwire.mqtt.floor import Floor
 
@@ -46,8 +47,7 @@ class Listener:
     async def close(self) -> None:
         """Accept nobody any more."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
         if self._socket is not None:
             self._socket.close()
 
