@@ -82,7 +82,7 @@ class Receivers(dict):
         self[name] = Receiver()
         return self[name]
 
-    def kind(self, *, limits=None, schedule=(0.0, 5.0, 10.0), timeout=5.0, linger=0.0, folds=False):
+    def kind(self, *, limits=None, schedule=(0.0, 5.0, 10.0), timeout=5.0, linger=0.0, **more):
         @asynccontextmanager
         async def connect(settings, surroundings):
             receiver = self[settings.name]
@@ -101,7 +101,7 @@ class Receivers(dict):
             schedule=lambda settings: schedule,
             timeout_seconds=lambda settings: timeout,
             linger_seconds=lambda settings: linger,
-            folds=folds,
+            **more,
         )
 
 

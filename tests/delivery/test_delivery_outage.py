@@ -84,6 +84,24 @@ async def test_the_first_probe_is_the_oldest_message(story):
     assert len(probed) == sum(row["probe"] for row in rows)
 
 
+async def test_probes_keep_the_order_of_each_device(story):
+    """Where order is kept, no device's later message is a probe; the oldest of each take turns."""
+    kinds = {"scripted": story.receivers.kind(ordered=lambda settings: True)}
+    sick = await story.integrate()
+    receiver = story.receivers["one"]
+    receiver.answer = down
+    events = [(await story.cause(1, sick, device_key=key))[0] for key in "aababc"]
+    async with story.working(types=kinds):
+        await story.pass_time(0)
+        before = len(receiver.batches)
+        await story.pass_time(400)
+    probed = [batch[0] for batch in receiver.batches[before:]]
+    a, b = (f"{events[n].hex}-{sick}" for n in (0, 2))
+
+    assert [a, b, a, b] == probed[:4]
+    assert {a, b} == set(probed)
+
+
 async def test_an_outage_is_told_once_and_so_is_its_end(story):
     """However long it lasts and flaps: one integration.error, one integration.recovered."""
     sick = await story.integrate("sick")

@@ -53,13 +53,13 @@ async def stored(hub, key):
         return [device for device in devices if device["key"] == key]
 
 
-async def test_the_ready_file_says_where_the_hub_is(hub):
+async def test_the_ready_file_says_where_the_hub_is(shared_hub):
     """The file holds exactly what others build on, and the hub answers there."""
-    written = json.loads(hub.ready_file.read_text())
+    written = json.loads(shared_hub.ready_file.read_text())
 
     assert {"pid", "http_url", "mqtt_port", "mqtts_port", "ca_file", "data_dir"} == set(written)
-    assert hub.process.pid == written["pid"]
-    ready, checks = await is_ready(hub)
+    assert shared_hub.process.pid == written["pid"]
+    ready, checks = await is_ready(shared_hub)
     assert ready, checks
 
 
@@ -77,12 +77,12 @@ async def test_stopping_leaves_nothing_running(tmp_path):
     assert not hub.ready_file.exists()
 
 
-async def test_a_second_hub_on_the_same_data_is_refused(hub):
+async def test_a_second_hub_on_the_same_data_is_refused(shared_hub):
     """One sentence, naming the process that has the folder."""
-    code, said = await serve_once(hub.data_dir)
+    code, said = await serve_once(shared_hub.data_dir)
 
     assert code == 1
-    holder = f"another hub (pid {hub.process.pid}) runs on {hub.data_dir}"
+    holder = f"another hub (pid {shared_hub.process.pid}) runs on {shared_hub.data_dir}"
     assert [f"wattwire: {holder}; stop it or give --data-dir"] == said
 
 
@@ -104,9 +104,9 @@ async def test_an_engine_out_of_reach_is_one_sentence(tmp_path, setting, value, 
 
 
 @pytest.mark.parametrize(("setting", "port"), [("HTTP_PORT", "http"), ("MQTT_PORT", "mqtt_port")])
-async def test_a_taken_port_is_one_sentence(hub, tmp_path, setting, port):
+async def test_a_taken_port_is_one_sentence(shared_hub, tmp_path, setting, port):
     """A port that somebody has is named, with what to do about it."""
-    taken = hub.ports[setting]
+    taken = shared_hub.ports[setting]
     code, said = await serve_once(tmp_path / "other", **{setting: taken})
 
     assert (1, 1) == (code, len(said))

@@ -289,12 +289,16 @@ class Lane:
         self.pump()
 
     def _take_probe(self, plan: Plan, rows: Sequence[Queued], now: datetime) -> None:
-        """Send one of the first messages, the oldest to begin with; forget the others again."""
+        """Send one of the first messages, the oldest to begin with; forget the others again.
+
+        Where order is kept, it is the oldest of its device: none of those may overtake another.
+        """
         items = self._prepare(plan, rows, now)
         if items:
-            chosen = items.pop(self._probes % len(items))
+            candidates = _oldest_of_each_device(items) if plan.ordered else items
+            chosen = candidates[self._probes % len(candidates)]
             self._probes += 1
-            self.window.release(item.row.sequence for item in items)
+            self.window.release(item.row.sequence for item in items if item is not chosen)
             self._start(plan, [chosen], probe=True)
 
     def _prepare(self, plan: Plan, rows: Sequence[Queued], now: datetime) -> list[Item]:
@@ -389,6 +393,13 @@ class Lane:
         if done.refunds:
             self.window.rewind(0)
         self.pump()
+
+
+def _oldest_of_each_device(items: Sequence[Item]) -> list[Item]:
+    oldest: dict[str, Item] = {}
+    for item in items:
+        oldest.setdefault(item.message.device, item)
+    return list(oldest.values())
 
 
 def _seconds(now: datetime, moment: datetime | None) -> float:

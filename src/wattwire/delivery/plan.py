@@ -50,6 +50,11 @@ class Plan:
     updated_at: datetime
 
     @property
+    def ordered(self) -> bool:
+        """Return whether the messages of a device keep their order."""
+        return self.kind.ordered(self.settings)
+
+    @property
     def together(self) -> bool:
         """Return whether messages become one thing, and so fail and are sent again together."""
         return self.kind.folds or self.linger_seconds > 0
