@@ -61,6 +61,19 @@ def seconds_to_linger(
     return 0.0 if left <= 0 or count_next(ready, plan, refusals) < len(ready) else left
 
 
+def may_probe(items: Sequence[Item], plan: Plan) -> Sequence[Item]:
+    """Return which of the first messages may be sent alone, ahead of the others.
+
+    Where order is kept, the oldest of each device: no later one may overtake it.
+    """
+    if not plan.ordered:
+        return items
+    oldest: dict[str, Item] = {}
+    for item in items:
+        oldest.setdefault(item.message.device, item)
+    return list(oldest.values())
+
+
 def _company(ready: Sequence[Item], plan: Plan) -> Iterable[Item]:
     """Return those that may travel with the first.
 

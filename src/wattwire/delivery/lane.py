@@ -20,7 +20,7 @@ import structlog
 
 from wattwire.delivery.breaker import Phase, emptied
 from wattwire.delivery.clock import Timer
-from wattwire.delivery.company import Refusals, count_next, seconds_to_linger
+from wattwire.delivery.company import Refusals, count_next, may_probe, seconds_to_linger
 from wattwire.delivery.engine import Engine
 from wattwire.delivery.items import Item, expired, item_of
 from wattwire.delivery.link import Link
@@ -289,13 +289,10 @@ class Lane:
         self.pump()
 
     def _take_probe(self, plan: Plan, rows: Sequence[Queued], now: datetime) -> None:
-        """Send one of the first messages, the oldest to begin with; forget the others again.
-
-        Where order is kept, it is the oldest of its device: none of those may overtake another.
-        """
+        """Send one of the first messages, the oldest to begin with; forget the others again."""
         items = self._prepare(plan, rows, now)
         if items:
-            candidates = _oldest_of_each_device(items) if plan.ordered else items
+            candidates = may_probe(items, plan)
             chosen = candidates[self._probes % len(candidates)]
             self._probes += 1
             self.window.release(item.row.sequence for item in items if item is not chosen)
@@ -393,13 +390,6 @@ class Lane:
         if done.refunds:
             self.window.rewind(0)
         self.pump()
-
-
-def _oldest_of_each_device(items: Sequence[Item]) -> list[Item]:
-    oldest: dict[str, Item] = {}
-    for item in items:
-        oldest.setdefault(item.message.device, item)
-    return list(oldest.values())
 
 
 def _seconds(now: datetime, moment: datetime | None) -> float:
