@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from wattwire.sources._mqtt_client import Peer, open_session
+from wattwire.sources._mqtt_client import open_session
+from wattwire.sources._mqtt_peer import Peer
 
 NUMBER = re.compile(rb'"active_power_w"\s*:\s*(\d+)')
 

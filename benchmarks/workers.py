@@ -45,7 +45,7 @@ async def owners_of(running):
     """Which integration is served by which process, by the leases."""
     async with running.database() as database:
         found = await database.fetch(
-            "SELECT substr(name, 10)::int AS id, owner FROM lease WHERE name LIKE 'delivery-%'"
+            "SELECT substr(name, 10)::int AS id, owner FROM lease WHERE name ~ '^delivery-[0-9]+$'"
         )
     return {row["id"]: int(row["owner"].split("-")[-2]) for row in found}
 

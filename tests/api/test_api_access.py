@@ -25,7 +25,7 @@ async def test_a_token_revoked_elsewhere_ends_at_once(bench, organization_id):
     assert 200 == await status_of(client)
     await tokens.revoke(bench.pool, organization_id, text.partition(".")[0])
 
-    remembered = bench.app.state.face.tokens._kept
+    remembered = bench.app.state.face.tokens._grants._kept
     async with asyncio.timeout(5):  # long before what is remembered would be looked up again
         while text.partition(".")[0] in remembered:
             await asyncio.sleep(0.01)

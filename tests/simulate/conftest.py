@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from wattwire.sources._mqtt_client import Peer, open_session
+from wattwire.sources._mqtt_client import open_session
+from wattwire.sources._mqtt_peer import Peer
 
 LIMIT_SECONDS = 30
 

@@ -261,11 +261,12 @@ async def test_a_certificate_of_the_customers_own_is_allowed_by_itself(world, no
 
 async def test_what_is_remembered_of_certificates_is_bounded(world, node, issued, monkeypatch):
     """Fingerprints that nobody allowed are remembered as well, and forgotten first come."""
+    from wattwire.api import memory
     from wattwire.solarnetwork import certificates
 
-    monkeypatch.setattr(certificates, "_MAX_REMEMBERED", 3)
+    monkeypatch.setattr(memory, "MOST_REMEMBERED", 3)
     remembered = certificates.NodeCertificates(world.pool)
     for number in range(9):
         assert await remembered.identify(hashlib.sha256(b"%d" % number).digest()) is None
 
-    assert 3 == len(remembered._known)
+    assert 3 == len(remembered._bearers._kept)

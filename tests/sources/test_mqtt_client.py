@@ -7,7 +7,8 @@ import pytest
 import trustme
 
 from listening import listening
-from wattwire.sources._mqtt_client import Peer, Will, open_session, shared
+from wattwire.sources._mqtt_client import open_session
+from wattwire.sources._mqtt_peer import Peer, Will, shared
 from wattwire.sources.contract import ConnectionLostError, RefusedByPeerError
 
 VERSIONS = ["3.1.1", "5"]

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from wattwire.model import RefusedError
 from wattwire.simulate.edge_node import asks_rebirth, make_nodes
 from wattwire.sources import TYPES, mqtt
-from wattwire.sources._mqtt_client import Peer, open_session
+from wattwire.sources._mqtt_client import open_session
+from wattwire.sources._mqtt_peer import Peer
 from wattwire.sources.contract import ConnectionLostError, SourceContext
 
 VERSIONS = ["3.1.1", "5"]

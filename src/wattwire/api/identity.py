@@ -1,7 +1,5 @@
 """Who is calling: bearer tokens, remembered for seconds and forgotten when they change."""
 
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -13,14 +11,11 @@ from fastapi.security import HTTPBearer
 from wattwire.api.contract import Hub
 from wattwire.api.live import LiveEvents
 from wattwire.api.logins import LoginGuard
+from wattwire.api.memory import Memory
 from wattwire.api.permissions import NEEDED, Role
 from wattwire.api.problems import Problem
 from wattwire.store import tokens
 from wattwire.store.watch import EVERYTHING
-
-_REMEMBERED_SECONDS: Final = 10.0
-_MAX_REMEMBERED: Final = 10_000
-_TOUCH_SECONDS: Final = 60.0
 
 _bearer: Final = HTTPBearer(
     auto_error=False, scheme_name="token", description="`Authorization: Bearer ID.SECRET`"
@@ -38,28 +33,21 @@ class Caller:
     account_id: int | None
 
 
-@dataclass(slots=True)
-class _Remembered:
-    grant: tokens.Grant
-    until: float
-    touched: float
-
-
 class TokenMemory:
     """Grants of tokens used lately. A revoked token is told by `forget` and gone at once."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
-        self._kept: OrderedDict[str, _Remembered] = OrderedDict()
-        self._changes = 0
+        self._grants: Memory[str, tokens.Grant | None] = Memory(
+            lambda key: tokens.find_grant(pool, key), worth_keeping=bool
+        )
 
     def forget(self, table: str, key: str) -> None:
         """Drop what a changed row of configuration may have made wrong."""
-        self._changes += 1
         if table == "token":
-            self._kept.pop(key, None)
+            self._grants.forget(key)
         elif table in {"account", "organization", EVERYTHING}:
-            self._kept.clear()
+            self._grants.clear()
 
     async def identify(self, text: str) -> Caller:
         """Return whose token this is. Raises Problem 401; all reasons sound alike."""
@@ -67,43 +55,19 @@ class TokenMemory:
         if parsed is None:
             raise refused()
         token_id, secret = parsed
-        entry = await self._find(token_id)
-        if entry is None or not entry.grant.fits(secret) or _is_over(entry.grant):
+        entry = await self._grants.find(token_id)
+        grant = entry.value
+        if grant is None or not grant.fits(secret) or _is_over(grant):
             raise refused()
-        await self._touch(entry)
-        return _caller(entry.grant)
+        if entry.must_be_touched():
+            await tokens.touch(self._pool, grant.id)
+        return _caller(grant)
 
     async def check(self, caller: Caller) -> None:
         """Raise Problem 401 when the token of a lasting request has ended meanwhile."""
-        entry = await self._find(caller.token_id)
-        if entry is None or _is_over(entry.grant):
+        grant = (await self._grants.find(caller.token_id)).value
+        if grant is None or _is_over(grant):
             raise refused()
-
-    async def _find(self, token_id: str) -> _Remembered | None:
-        now = time.monotonic()
-        entry = self._kept.get(token_id)
-        if entry is not None and entry.until > now:
-            return entry
-        changes = self._changes
-        grant = await tokens.find_grant(self._pool, token_id)
-        self._kept.pop(token_id, None)
-        if grant is None:
-            return None
-        found = _Remembered(grant, now + _REMEMBERED_SECONDS, entry.touched if entry else 0.0)
-        if changes == self._changes:  # else it may have been revoked while it was fetched
-            self._keep(token_id, found)
-        return found
-
-    def _keep(self, token_id: str, found: _Remembered) -> None:
-        self._kept[token_id] = found
-        if len(self._kept) > _MAX_REMEMBERED:
-            self._kept.popitem(last=False)
-
-    async def _touch(self, entry: _Remembered) -> None:
-        now = time.monotonic()
-        if now - entry.touched >= _TOUCH_SECONDS or not entry.touched:
-            entry.touched = now
-            await tokens.touch(self._pool, entry.grant.id)
 
 
 def refused() -> Problem:

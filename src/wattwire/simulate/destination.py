@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from wattwire.simulate.clock import pause
-from wattwire.sources._mqtt_client import Peer, Will
+from wattwire.sources._mqtt_peer import Peer, Will
 from wattwire.sources.contract import ConnectionLostError
 
 FIRST_PAUSE_SECONDS: Final = 0.5

@@ -11,28 +11,22 @@ import asyncio
 import contextlib
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from wattwire.sources._mqtt_peer import Peer, connect_options, new_client
 from wattwire.sources.contract import ConnectionLostError, RefusedByPeerError
 
-CONNECT_TIMEOUT_SECONDS: Final = 10.0
 ANSWER_TIMEOUT_SECONDS: Final = 30.0
 GOODBYE_TIMEOUT_SECONDS: Final = 2.0
 MISC_INTERVAL_SECONDS: Final = 1.0
 PACKETS_PER_READ: Final = 64  # then the event loop has its turn
 NEW_SUBSCRIPTIONS_ONLY: Final = 1  # retained messages come once, not at each reconnect (MQTT 5)
-
-Version: TypeAlias = Literal["3.1.1", "5"]
-_PROTOCOLS: Final = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
 
 
 class Incoming(NamedTuple):
@@ -45,71 +39,13 @@ class Incoming(NamedTuple):
     retain: bool
 
 
-class Will(NamedTuple):
-    """What the broker publishes when this connection is lost."""
-
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A broker and how to talk to it."""
-
-    host: str
-    port: int
-    client_id: str
-    version: Version = "3.1.1"
-    tls: ssl.SSLContext | None = None
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    lasting: bool = True  #: the broker keeps the session, and what was not acknowledged
-    session_expiry_seconds: int = 7 * 86400  #: MQTT 5: for how long
-    keepalive_seconds: int = 30
-    max_in_flight: int = 1000  #: messages read and not acknowledged; then reading pauses
-    will: Will | None = None
-
-
-def _new_client(peer: Peer) -> paho.Client:
-    five = peer.version == "5"
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=peer.client_id,
-        clean_session=None if five else not peer.lasting,
-        protocol=_PROTOCOLS[peer.version],
-        manual_ack=True,
-        reconnect_on_failure=False,
-    )
-    client.connect_timeout = CONNECT_TIMEOUT_SECONDS
-    if peer.username is not None:
-        client.username_pw_set(peer.username, peer.password)
-    if peer.tls is not None:
-        client.tls_set_context(peer.tls)
-    if peer.will is not None:
-        client.will_set(*peer.will)
-    return client
-
-
-def _connect_options(peer: Peer) -> dict[str, Any]:
-    """Return what MQTT 5 asks to be told when connecting; nothing for 3.1.1."""
-    if peer.version != "5":
-        return {}
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.ReceiveMaximum = min(peer.max_in_flight, 65535)
-    if peer.lasting:
-        properties.SessionExpiryInterval = peer.session_expiry_seconds
-    return {"clean_start": not peer.lasting, "properties": properties}
-
-
 class Session:
     """An open connection. Use `open_session`; everything here runs on the event loop."""
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self._loop = asyncio.get_running_loop()
-        self._client = _new_client(peer)
+        self._client = new_client(peer)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
@@ -152,7 +88,7 @@ class Session:
         """Open the socket, TLS included, and send CONNECT. Blocks: runs in a thread."""
         peer = self.peer
         self._client.connect(
-            peer.host, peer.port, keepalive=peer.keepalive_seconds, **_connect_options(peer)
+            peer.host, peer.port, keepalive=peer.keepalive_seconds, **connect_options(peer)
         )
 
     def _hang_up(self, dialling: "asyncio.Future[None]") -> None:
@@ -406,13 +342,3 @@ async def open_session(peer: Peer) -> AsyncIterator[Session]:
         yield session
     finally:
         await session.close()
-
-
-def shared(filters: Iterable[str], group: str) -> list[str]:
-    """Return the filters as a shared subscription of a group (`$share/GROUP/FILTER`)."""
-    return [f"$share/{group}/{name}" for name in filters]
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    """Tell whether a filter matches a topic."""
-    return bool(paho.topic_matches_sub(topic_filter, topic))
