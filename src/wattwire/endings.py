@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import structlog
 
-#: A task that was cancelled may tidy up for so long before it is cancelled again.
-AGAIN_SECONDS: Final = 3.0
-LONGEST_SECONDS: Final = 10.0
+#: A task that was cancelled may tidy up for so long before it is cancelled again: a partition gives
+#: the transaction that is under way five seconds.
+AGAIN_SECONDS: Final = 6.0
+LONGEST_SECONDS: Final = 15.0
 
 log = structlog.get_logger()
 
