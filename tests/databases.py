@@ -1,6 +1,6 @@
 """The databases of the tests: migrated once, then emptied between tests, which costs 1 % of a copy.
 
-A database goes to the next test only when it is as the migration left it: the same tables, columns,
+A database goes to the next test only when it is as the template is: the same tables, columns,
 rules, functions and triggers, no row but the migration's own, each counter at its start, nobody
 connected. One that a test changed in any other way is dropped.
 """
@@ -8,10 +8,12 @@ connected. One that a test changed in any other way is dropped.
 import asyncio
 import itertools
 import os
+from datetime import UTC, datetime
 
 import asyncpg
 
 from wattwire.store.database import migrate
+from wattwire.store.ledger import ensure_partitions
 
 TEMPLATE = "template_wattwire"
 #: Up to here rows are deleted; a larger table is truncated, which leaves no dead rows behind.
@@ -52,7 +54,7 @@ SELECT bool_and(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
 
-#: Days that a test opened. Those of the migration itself are none: it makes the default ones alone.
+#: Days that a test opened, beside those of the template.
 DAYS = """
 SELECT string_agg(inhrelid::regclass::text, ', ') FROM pg_inherits
   JOIN pg_class c ON c.oid = inhrelid
@@ -174,9 +176,14 @@ async def _take_out(connection, template):
 
 
 async def make_template(url):
-    """Migrate the database that every other one is copied from."""
+    """Migrate the database that every other one is copied from, and open the days around today."""
     await execute(url, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}")
     await migrate(named(url, TEMPLATE))
+    connection = await asyncpg.connect(named(url, TEMPLATE))
+    try:
+        await ensure_partitions(connection, datetime.now(UTC).date())
+    finally:
+        await connection.close()
 
 
 async def execute(url, *statements):

@@ -15,9 +15,20 @@ BATCH = 500_000
 QUIET = 3600  # seconds: rollups are put off beyond the end of the row
 
 
-async def _cost(running, login, messages, devices, start_ms, *, rolled_up=True):
-    """CPU microseconds of the whole tree per message, and the rate until all is stored."""
-    before, _ = await running.until(STORED, 0, 0)
+#: Readings from an instant on, found without a look at all that are older.
+STORED_SINCE = (
+    "SELECT count(*) FROM stream AS s, LATERAL (SELECT FROM reading AS r"
+    " WHERE r.stream_id = s.id AND r.time >= to_timestamp($1::float8)) AS found"
+)
+
+
+async def _cost(running, login, messages, devices, start_ms, *, rolled_up=True, older=False):
+    """CPU microseconds of the whole tree per message, and the rate until all is stored.
+
+    `older`: so many older readings are there that counting all of them would be a load.
+    """
+    query, *since = (STORED_SINCE, start_ms / 1000) if older else (STORED,)
+    before, _ = await running.until(query, 0, 0, *since)
     async with metered(running.pid) as meter:
         started = time.perf_counter()
         figures = await load(
@@ -28,7 +39,7 @@ async def _cost(running, login, messages, devices, start_ms, *, rolled_up=True):
             connections=min(32, devices),
             start_ms=start_ms,
         )
-        await running.until(STORED, before + figures["acked"], SETTLE_SECONDS)
+        await running.until(query, before + figures["acked"], SETTLE_SECONDS, *since)
         took = time.perf_counter() - started
         if rolled_up:
             await running.until(STALE, 1, SETTLE_SECONDS)
@@ -138,10 +149,12 @@ async def readings(options):
         username, password = running.login("sparkplug_b", TOPIC)
         login = {"username": username, "password": password}
         await load(running.info["mqtt_port"], **login, messages=3_200)
-        costs.append(("empty", await _cost(running, login, messages, 320, _now_ms(36_000))))
+        cost = await _cost(running, login, messages, 320, _now_ms(36_000), older=True)
+        costs.append(("empty", cost))
         await _fill(running, stored)
-        cost = await _cost(running, login, messages, 320, _now_ms(30_000))
-        there, _ = await running.until(STORED, 0, 0)
+        cost = await _cost(running, login, messages, 320, _now_ms(30_000), older=True)
+        async with running.database() as database:
+            there = await database.fetchval(STORED, timeout=1800)
         costs.append((f"{there:,} readings", cost))
     return _row("growth_readings", readings.__doc__, costs)
 
@@ -156,14 +169,24 @@ async def _fill(running, count):
         oldest = await database.fetchval("SELECT min(time) FROM reading")
         month_start = await database.fetchval("SELECT date_trunc('month', $1::timestamptz)", oldest)
         step = min(1.0, (oldest - month_start).total_seconds() / (count / streams + 1))
-        for first in range(0, count, BATCH):
+        batches = [
+            (oldest, step, first // streams, (first + BATCH) // streams - 1)
+            for first in range(0, count, BATCH)
+        ]
+        halves = (batches[0::2], batches[1::2])
+        await asyncio.gather(*[_insert(running, half) for half in halves])
+        await database.execute("ANALYZE reading", timeout=3600)
+
+
+async def _insert(running, batches):
+    async with running.database() as database:
+        for batch in batches:
             await database.execute(
                 "INSERT INTO reading (stream_id, time, received_at, quality, values) "
                 "SELECT s.id, $1::timestamptz - make_interval(secs => $2 * (1 + n)), now(), 192, "
                 "array_fill(1.5::float8, ARRAY[12]) "
                 "FROM generate_series($3::bigint, $4::bigint) AS n, stream AS s "
                 "ON CONFLICT DO NOTHING",
-                *(oldest, step, first // streams, (first + BATCH) // streams - 1),
+                *batch,
                 timeout=3600,
             )
-        await database.execute("ANALYZE reading", timeout=3600)
