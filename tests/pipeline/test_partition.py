@@ -290,6 +290,17 @@ async def test_an_idle_log_is_not_taken_for_a_lost_one(bench, monkeypatch):
     assert not bench.tasks[-1].done()
 
 
+async def test_a_request_that_ran_out_is_followed_by_another_at_once(bench, monkeypatch):
+    """What comes now and then is stored when it comes, not when the log would count as gone."""
+    monkeypatch.setattr(reader, "EXPIRES_SECONDS", 0.2)
+    monkeypatch.setattr(reader, "SILENCE_SECONDS", 60.0)
+    await bench.start()
+    for n in range(3):
+        await asyncio.sleep(0.5)  # every request runs out meanwhile
+        await bench.send([at(n, BOTH, 1.0, 1.0)])
+        await bench.until(COUNT, n + 1)
+
+
 async def test_a_failure_of_the_last_slice_is_noticed_at_once(bench):
     """Nobody waits for the next message to find that the one before could not be stored."""
     await bench.start()

@@ -21,6 +21,8 @@ from wattwire.intake.log import STREAM, subject_of
 PULL: Final = 64  #: log messages asked for at a time
 PULLS: Final = 2  #: requests under way
 EXPIRES_SECONDS: Final = 5.0
+#: Beyond the life of a request, until a log that says nothing counts as gone.
+SILENCE_SECONDS: Final = 2.0
 MAX_SLICE_MESSAGES: Final = 24
 
 
@@ -44,7 +46,8 @@ class LogReader:
         self._inbox = client.new_inbox()
         self._serials = itertools.count()
         self._waiting: dict[str, int] = {}  # open request -> messages still to come
-        self._queue: asyncio.Queue[LogMessage | Exception] = asyncio.Queue()
+        #: None: a request has ended, and another may be made.
+        self._queue: asyncio.Queue[LogMessage | Exception | None] = asyncio.Queue()
         self._request = msgspec.json.encode({"batch": PULL, "expires": int(EXPIRES_SECONDS * 1e9)})
 
     async def subscribe(self) -> Any:
@@ -77,8 +80,8 @@ class LogReader:
 
     def _ended(self, request: str, status: str) -> None:
         self._waiting.pop(request, None)
-        if status not in {"404", "408"}:  # no messages; time is up
-            self._queue.put_nowait(LogLostError(f"the log answered {status}"))
+        over = status in {"404", "408"}  # no messages; time is up
+        self._queue.put_nowait(None if over else LogLostError(f"the log answered {status}"))
 
     def interrupt(self, error: Exception) -> None:
         """End the reading: whoever waits for messages, or asks for more, gets this error."""
@@ -92,7 +95,8 @@ class LogReader:
         """
         messages = [await self._first()]
         while len(messages) < MAX_SLICE_MESSAGES and not self._queue.empty():
-            messages.append(_message(self._queue.get_nowait()))
+            if (item := self._queue.get_nowait()) is not None:
+                messages.append(_message(item))
         await self._ask()
         return messages
 
@@ -101,11 +105,14 @@ class LogReader:
             await self._ask()
             asked = set(self._waiting)
             try:
-                async with asyncio.timeout(EXPIRES_SECONDS + 2):
-                    return _message(await self._queue.get())
+                async with asyncio.timeout(EXPIRES_SECONDS + SILENCE_SECONDS):
+                    item = await self._queue.get()
             except TimeoutError:
                 if asked & self._waiting.keys():
                     raise LogLostError("the log does not answer") from None
+                continue
+            if item is not None:
+                return _message(item)
 
 
 def _message(item: LogMessage | Exception) -> LogMessage:

@@ -42,8 +42,11 @@ ON CONFLICT (stream_id, bucket, start) DO UPDATE SET marked_at = excluded.marked
 
 -- name: fold_notes
 -- Notes become marks: one for each stream and hour, however many slices noted it. Returns the time
--- from which on notes may still be unfolded, and how many were folded.
-WITH began AS MATERIALIZED (SELECT clock_timestamp() AS at), gone AS (
+-- from which on notes may still be unfolded, and how many were folded. Nobody waits for the disk: a
+-- crash loses all of it or nothing, and then the notes are there again.
+WITH began AS MATERIALIZED (
+    SELECT clock_timestamp() AS at, set_config('synchronous_commit', 'off', true)
+), gone AS (
     DELETE FROM stale_note WHERE id IN (
         SELECT id FROM stale_note ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
     ) RETURNING start, streams, noted_at
