@@ -111,6 +111,11 @@ async def answer_to(reader, block, printed):
     return last
 
 
+@pytest.fixture
+def hub(shared_hub):
+    return shared_hub
+
+
 async def test_the_page_works_as_printed(hub, inbox):
     """Every request is taken, every answer has the members that are printed, signatures hold."""
     token = (await hub.command("token", "create", "--role", "editor"))["token"]
