@@ -33,6 +33,15 @@ async def test_many_notes_become_one_mark(pool):
     assert 0 == await pool.fetchval("SELECT count(*) FROM stale_note")
 
 
+async def test_a_fold_does_not_wait_for_the_disk(pool):
+    """A crash loses marks and deletions together; what is committed next waits as ever."""
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            await rollups.fold_notes(connection)
+            assert "off" == await connection.fetchval("SHOW synchronous_commit")
+        assert "on" == await connection.fetchval("SHOW synchronous_commit")
+
+
 async def test_a_further_note_keeps_the_first_time(pool):
     """The quiet limit counts from the first mark, however often the hour is noted again."""
     await note(pool, {NOON: [1]})
