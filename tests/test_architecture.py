@@ -12,6 +12,7 @@ PACKAGE = Path(wattwire.__file__).parent
 MAY_IMPORT = {
     "model": set(),
     "endings": set(),
+    "brokers": set(),
     "settings": set(),
     "formats": set(),
     "payloads": {"formats"},  # both pure; Sparkplug's wire format is said once
@@ -22,9 +23,9 @@ MAY_IMPORT = {
     "pipeline": {"formats", "intake", "store", "rollups"},  # the log's names; which hours are stale
     "rollups": {"store"},
     "delivery": {"formats", "integrations", "payloads", "store"},
-    "integrations": {"formats"},  # an edge node writes Sparkplug B
-    "sources": {"formats", "mqtt"},
-    "simulate": {"formats", "mqtt", "sources"},
+    "integrations": {"brokers", "formats"},  # an edge node writes Sparkplug B
+    "sources": {"brokers", "formats", "mqtt"},
+    "simulate": {"brokers", "formats", "mqtt", "sources"},
     "client": {"formats"},  # for consumers: nothing of the hub comes along
     "api": {"formats", "integrations", "mqtt", "payloads", "settings", "sources", "store",
             "rollups", "solarnetwork"},

@@ -7,8 +7,9 @@ import pytest
 import trustme
 
 from listening import listening
+from wattwire.brokers import Will
 from wattwire.sources._mqtt_client import open_session
-from wattwire.sources._mqtt_peer import Peer, Will, shared
+from wattwire.sources._mqtt_peer import Peer, shared
 from wattwire.sources.contract import ConnectionLostError, RefusedByPeerError
 
 VERSIONS = ["3.1.1", "5"]

@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 
-import asyncpg
 import psutil
 import pytest
 from running_hub import RunningHub, until
+
+from databases import drop, execute, named
 
 
 async def serve_once(folder, **environment):
@@ -158,12 +159,9 @@ async def test_the_loss_of_an_engine_is_told_and_mended(hub, engine):
 
 async def test_external_engines_by_url(tmp_path, postgres_url, nats_client, nats_url):
     """The same hub on servers of somebody else's, with no other change."""
-    connection = await asyncpg.connect(postgres_url)
-    await connection.execute("DROP DATABASE IF EXISTS external WITH (FORCE)")
-    await connection.execute("CREATE DATABASE external")
-    await connection.close()
-    head, _, query = postgres_url.partition("?")
-    url = f"{head.rpartition('/')[0]}/external" + (f"?{query}" if query else "")
+    await drop(postgres_url, "external")
+    await execute(postgres_url, "CREATE DATABASE external")
+    url = named(postgres_url, "external")
     hub = RunningHub(tmp_path, DATABASE_URL=url, NATS_URL=nats_url)
     await hub.start()
     try:

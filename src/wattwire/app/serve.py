@@ -42,8 +42,10 @@ MANY_CORES: Final = 4
 EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 #: How long a start waits for the first sign of life of each role.
 HEARD_SECONDS: Final = 5.0
-#: How long what was begun may take to be undone: children finish what they hold.
+#: How long a start that is given up may take to undo itself, and how long before it is told again:
+#: an engine that is just starting is ended first, for up to 20 s.
 STOP_SECONDS: Final = 60.0
+AGAIN_SECONDS: Final = 30.0
 
 log = structlog.get_logger()
 
@@ -100,7 +102,7 @@ async def _serve(
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
-            await end(starting, seconds=STOP_SECONDS)
+            await end(starting, seconds=STOP_SECONDS, again_seconds=AGAIN_SECONDS)
             return
         running = starting.result()
         if ready_file is not None:

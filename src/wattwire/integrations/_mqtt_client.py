@@ -24,10 +24,11 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties
 
+from wattwire.brokers import Will
 from wattwire.integrations import _http
 from wattwire.integrations._guarded_socket import dial
 from wattwire.integrations._mqtt_properties import PublishProperties
-from wattwire.integrations._paho import CONNECT_SECONDS, FAILED, Broker, Will, new_client
+from wattwire.integrations._paho import CONNECT_SECONDS, FAILED, Broker, new_client
 from wattwire.integrations.contract import UnreachableError
 
 ANSWER_SECONDS: Final = 10.0

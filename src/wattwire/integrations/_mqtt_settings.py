@@ -9,7 +9,8 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from yarl import URL
 
-from wattwire.integrations._paho import Broker, Version, Will
+from wattwire.brokers import Version, Will
+from wattwire.integrations._paho import Broker
 from wattwire.integrations._topics import TopicTemplate
 from wattwire.integrations.contract import IntegrationSettings, Surroundings
 

@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -13,20 +13,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from wattwire.brokers import PROTOCOLS, Version, Will
+
 CONNECT_SECONDS: Final = 10.0
 FAILED: Final = 0x80  #: reason codes from here on are refusals (MQTT 5.0, 2.4)
-
-Version: TypeAlias = Literal["3.1.1", "5"]
-_PROTOCOLS: Final = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
-
-
-class Will(NamedTuple):
-    """What the broker publishes when this connection is lost."""
-
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +97,7 @@ def new_client(broker: Broker, ready: socket.socket) -> Client:
         ready=ready,
         client_id=broker.client_id,
         clean_session=None if broker.version == "5" else True,
-        protocol=_PROTOCOLS[broker.version],
+        protocol=PROTOCOLS[broker.version],
         transport="tcp" if broker.websocket_path is None else "websockets",
         reconnect_on_failure=False,
     )

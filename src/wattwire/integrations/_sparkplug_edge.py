@@ -6,9 +6,9 @@ from typing import Final
 
 import structlog
 
+from wattwire.brokers import Will
 from wattwire.integrations._mqtt_client import Connection
 from wattwire.integrations._mqtt_settings import Sparkplug
-from wattwire.integrations._paho import Will
 from wattwire.integrations._sparkplug_session import EdgeNode, Sent, asks_rebirth, first_bd_seq
 from wattwire.integrations._topics import TopicTemplate
 from wattwire.integrations.contract import UnreachableError

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
+from wattwire.brokers import Will
 from wattwire.simulate.clock import pause
-from wattwire.sources._mqtt_peer import Peer, Will
+from wattwire.sources._mqtt_peer import Peer
 from wattwire.sources.contract import ConnectionLostError
 
 FIRST_PAUSE_SECONDS: Final = 0.5

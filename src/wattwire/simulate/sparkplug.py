@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from wattwire.brokers import Will
 from wattwire.simulate.clock import Clock
 from wattwire.simulate.destination import Destination, Tally, keep_trying, run_all
 from wattwire.simulate.edge_node import EdgeNode, Sent, asks_rebirth, make_nodes
 from wattwire.sources._mqtt_client import Session, open_session
-from wattwire.sources._mqtt_peer import Will
 from wattwire.sources.contract import ConnectionLostError
 
 MEAN_LIFE_PERIODS: Final = 2000  #: after so many periods on average, a node's power fails

@@ -3,26 +3,16 @@
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from wattwire.brokers import PROTOCOLS, Version, Will
+
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
-
-Version: TypeAlias = Literal["3.1.1", "5"]
-_PROTOCOLS: Final = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
-
-
-class Will(NamedTuple):
-    """What the broker publishes when this connection is lost."""
-
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,7 @@ def new_client(peer: Peer) -> paho.Client:
         CallbackAPIVersion.VERSION2,
         client_id=peer.client_id,
         clean_session=None if five else not peer.lasting,
-        protocol=_PROTOCOLS[peer.version],
+        protocol=PROTOCOLS[peer.version],
         manual_ack=True,
         reconnect_on_failure=False,
     )

@@ -29,11 +29,12 @@ from typing import Final, Literal, NamedTuple, Self
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from wattwire.brokers import Version, Will
 from wattwire.formats.sparkplug_state import state_payload
 from wattwire.formats.sparkplug_topics import state_topic
 from wattwire.model import Decoded, RefusedError
 from wattwire.sources._mqtt_client import Incoming, Session, open_session
-from wattwire.sources._mqtt_peer import Peer, Version, Will, matches, shared
+from wattwire.sources._mqtt_peer import Peer, matches, shared
 from wattwire.sources.contract import Intake, SourceContext, SourceSettings, SourceType
 from wattwire.sources.routing import Format, Publisher, TopicDecoder
 
